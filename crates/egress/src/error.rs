@@ -1,0 +1,151 @@
+//! Why a request failed: in full for the operator, in one sentence for everybody else.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::address::SpecialUse;
+use crate::connector::ConnectError;
+
+/// Why a request failed. Display and sources are for the operator's log; strangers are told [`Self::public_reason`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EgressError {
+    /// The text is no absolute URL, or carries user information.
+    #[error("the URL cannot be dialled: {reason}")]
+    Url {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The scheme is neither `https`, nor `http` where the policy lists an address that may be reached in the clear.
+    #[error("the scheme is not https")]
+    Scheme,
+    /// The scheme is `http`, and the address is not among those that may be reached in the clear.
+    #[error("{host} may not be reached by plain http")]
+    Plaintext {
+        /// The URL's host.
+        host: String,
+    },
+    /// The host is, or resolves to, an address that may not be dialled. No packet was sent to any of its addresses.
+    #[error(
+        "{host} is at {address}, a special-use address ({special_use}) that egress.allowCidrs does not list"
+    )]
+    Refused {
+        /// The URL's host.
+        host: String,
+        /// The first address that was refused.
+        address: IpAddr,
+        /// Its special use.
+        special_use: SpecialUse,
+    },
+    /// The name could not be resolved.
+    #[error("{host} could not be resolved")]
+    Dns {
+        /// The URL's host.
+        host: String,
+        /// What the resolver said.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// None of the addresses accepted the connection.
+    #[error("{host} could not be connected to")]
+    Connect {
+        /// The URL's host.
+        host: String,
+        /// What the last attempt met.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// TLS could not be established, or the certificate was not trusted.
+    #[error("no trusted TLS connection to {host} could be made")]
+    Tls {
+        /// The URL's host.
+        host: String,
+        /// What the handshake met.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The deadline of the whole exchange passed.
+    #[error("there was no complete response within {} ms", after.as_millis())]
+    Timeout {
+        /// [`crate::Limits::total`].
+        after: Duration,
+    },
+    /// The body exceeds its cap.
+    #[error("the response body exceeds {limit} bytes")]
+    TooLarge {
+        /// [`crate::Limits::max_body`], in bytes.
+        limit: usize,
+    },
+    /// The response carries a content coding, although none was asked for.
+    #[error("the response carries a content coding")]
+    Encoding,
+    /// The peer does not speak HTTP/1.1, or broke off.
+    #[error("the HTTP exchange with {host} failed")]
+    Protocol {
+        /// The URL's host.
+        host: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// What strangers are told of everything that depends on where an address leads and who listens there.
+const UNFETCHABLE: &str = "the address could not be fetched";
+
+impl EgressError {
+    /// What a remote caller may know.
+    ///
+    /// One text for everything that depends on the network behind us, so that nobody can map it by asking us to fetch:
+    /// neither which names resolve to what, nor which ports are open, closed or filtered, nor what listens on them.
+    pub fn public_reason(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "the URL cannot be fetched",
+            Self::Scheme => "the URL does not use https",
+            Self::Refused { .. }
+            | Self::Plaintext { .. }
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Timeout { .. }
+            | Self::Protocol { .. } => UNFETCHABLE,
+            Self::TooLarge { .. } => "the response is too large",
+            Self::Encoding => "the response is compressed",
+        }
+    }
+
+    /// What became of an attempt to reach `host`.
+    pub(crate) fn from_exchange(host: &str, error: hyper_util::client::legacy::Error) -> Self {
+        let host = host.to_owned();
+        if !error.is_connect() {
+            return Self::Protocol { host, source: error.into() };
+        }
+        match connect_error(&error) {
+            Some(&ConnectError::Refused { address, special_use }) => {
+                Self::Refused { host, address, special_use }
+            }
+            Some(ConnectError::Plaintext) => Self::Plaintext { host },
+            Some(ConnectError::Dns(_)) => Self::Dns { host, source: error.into() },
+            Some(ConnectError::Dial(_)) => Self::Connect { host, source: error.into() },
+            // The connector itself succeeded, and the only step between it and a connection is the handshake.
+            None => Self::Tls { host, source: error.into() },
+        }
+    }
+
+    pub(crate) fn from_body(host: &str, error: hyper::Error) -> Self {
+        Self::Protocol { host: host.to_owned(), source: error.into() }
+    }
+}
+
+/// What the connector said, somewhere below the client's own error.
+fn connect_error(error: &hyper_util::client::legacy::Error) -> Option<&ConnectError> {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        if let Some(found) = current.downcast_ref() {
+            return Some(found);
+        }
+        cause = current.source();
+    }
+    None
+}

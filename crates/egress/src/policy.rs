@@ -1,0 +1,97 @@
+//! Which addresses may be dialled.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::address::{SpecialUse, special_use};
+
+/// Which addresses may be dialled beside global unicast, and where some hosts are found without asking DNS.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Special-use networks that may be dialled all the same: a private identity provider, an air-gapped mirror. Also the
+    /// only destinations that may be reached by plain `http`.
+    pub allow_cidrs: Vec<IpNet>,
+    /// Where a host is found, keyed `host:port` in lower case (`[::1]:443` for an IPv6 literal), as `curl --resolve` does.
+    /// The address is judged like any other.
+    pub host_overrides: HashMap<String, SocketAddr>,
+}
+
+impl Policy {
+    /// Global unicast only.
+    pub fn public() -> Self {
+        Self::default()
+    }
+
+    /// Global unicast and the own host; for development only (AS-74).
+    pub fn with_loopback() -> Self {
+        let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+        let v6 = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+        Self { allow_cidrs: vec![IpNet::V4(v4), IpNet::V6(v6)], ..Self::default() }
+    }
+
+    /// Judges an address that is about to be dialled.
+    ///
+    /// # Errors
+    /// The special use of an address that is neither global unicast nor in [`Policy::allow_cidrs`].
+    pub fn permits(&self, ip: IpAddr) -> Result<(), SpecialUse> {
+        match special_use(ip) {
+            Some(special) if !self.allows(ip) => Err(special),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the operator listed the address, as itself or as the IPv4 address that it maps (RFC 4291 §2.5.5.2).
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        let canonical = ip.to_canonical();
+        self.allow_cidrs.iter().any(|net| net.contains(&ip) || net.contains(&canonical))
+    }
+
+    /// Where the operator says that `host` is found on `port`.
+    pub(crate) fn host_override(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        if self.host_overrides.is_empty() {
+            return None;
+        }
+        self.host_overrides.get(&format!("{}:{port}", host.to_ascii_lowercase())).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn as_74_loopback_is_permitted_in_development_only() {
+        assert_eq!(Policy::public().permits(ip("127.0.0.1")), Err(SpecialUse::Loopback));
+        let development = Policy::with_loopback();
+        for text in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(development.permits(ip(text)), Ok(()), "{text}");
+        }
+        assert_eq!(development.permits(ip("10.0.0.1")), Err(SpecialUse::Private));
+        assert_eq!(development.permits(ip("64:ff9b::127.0.0.1")), Err(SpecialUse::Loopback));
+    }
+
+    #[test]
+    fn a_listed_network_is_permitted_and_its_neighbours_are_not() {
+        let policy = Policy { allow_cidrs: vec!["10.1.0.0/16".parse().unwrap()], ..Policy::public() };
+        assert_eq!(policy.permits(ip("10.1.2.3")), Ok(()));
+        assert_eq!(policy.permits(ip("::ffff:10.1.2.3")), Ok(()));
+        assert_eq!(policy.permits(ip("10.2.0.1")), Err(SpecialUse::Private));
+        assert_eq!(policy.permits(ip("8.8.8.8")), Ok(()));
+        assert!(!policy.allows(ip("8.8.8.8")));
+    }
+
+    #[test]
+    fn an_override_is_found_by_host_in_any_case_and_port() {
+        let address: SocketAddr = "10.0.0.1:8443".parse().unwrap();
+        let host_overrides = HashMap::from([("idp.test:443".to_owned(), address)]);
+        let policy = Policy { host_overrides, ..Policy::public() };
+        assert_eq!(policy.host_override("IdP.test", 443), Some(address));
+        assert_eq!(policy.host_override("idp.test", 444), None);
+    }
+}
