@@ -1,0 +1,41 @@
+//! From a file to [`Config`], with every mistake in its shape reported at once.
+
+pub(crate) mod network;
+pub(crate) mod shape;
+mod suggest;
+pub(crate) mod yaml;
+
+use std::fs;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::problem::{Problem, Problems};
+
+impl Config {
+    /// Reads a configuration. The values are not checked against each other yet: that is
+    /// [`validate()`](crate::validate()).
+    ///
+    /// # Errors
+    /// YAML that cannot be read (with line and column), or all unknown keys and values of a wrong type.
+    pub fn parse(yaml: &str) -> Result<Self, Problems> {
+        shape::deserialize(yaml::parse(yaml)?)
+    }
+
+    /// Reads a configuration file; see [`parse`](Self::parse).
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), or the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        Self::parse(&read(path)?)
+    }
+}
+
+/// Reads a file of at most [`yaml::MAX_BYTES`].
+pub(crate) fn read(path: &Path) -> Result<String, Problem> {
+    let failed = |reason: String| Problem::error("", format!("{} cannot be read: {reason}", path.display()));
+    let length = fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if length > yaml::MAX_BYTES as u64 {
+        return Err(failed(format!("it has {length} bytes, more than {}", yaml::MAX_BYTES)));
+    }
+    fs::read_to_string(path).map_err(|error| failed(error.to_string()))
+}
