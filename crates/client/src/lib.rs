@@ -1,0 +1,20 @@
+//! The client's side of OAuth 2.0 and OpenID Connect: what is asked of an authorization server, and what of its answers is
+//! believed.
+//!
+//! The authorization server speaks through this crate to its upstreams. Everything that is fetched goes through
+//! [`thv_egress`], so no redirect is followed and every body is capped; what is kept (metadata, key sets) is bounded, fetched
+//! by one caller for all, and served on while its host is down. Time comes from a [`thv_clock::Clock`].
+//!
+//! A login goes: [`metadata`], the browser, [`authorization_response`], [`token_request`], [`id_token`] with [`jwks`], and
+//! where needed [`userinfo`].
+
+pub mod authorization_response;
+mod document;
+pub mod id_token;
+pub mod jwks;
+mod jws_header;
+pub mod member_path;
+pub mod metadata;
+pub mod token_request;
+pub mod token_response;
+pub mod userinfo;
