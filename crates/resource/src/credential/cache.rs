@@ -1,0 +1,251 @@
+//! Upstream credentials kept in memory, one refresh at a time for each session.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use thv_clock::{SharedClock, Timestamp};
+use tokio::sync::Mutex;
+
+use super::{Credential, CredentialError, UpstreamCredentials};
+
+/// How long a credential is used without asking its source again: another replica may have replaced it, and not every
+/// provider says when its tokens expire.
+const MAX_AGE: Duration = Duration::from_secs(60);
+
+/// How long after a refresh another one is not forced: a backend that refuses every credential must not make us call the
+/// provider at each request.
+const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A bounded cache in front of [`UpstreamCredentials`].
+///
+/// A credential is never handed out from memory at or after its expiry. Concurrent requests of one session wait for one
+/// call to the source. Failures are not kept.
+pub struct CredentialCache {
+    source: Arc<dyn UpstreamCredentials>,
+    clock: SharedClock,
+    sessions: Cache<String, Arc<Slot>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    known: RwLock<Option<Known>>,
+    /// Held during a call to the source; the time of the last forced refresh.
+    flight: Mutex<Option<Timestamp>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    credential: Option<Arc<Credential>>,
+    fresh_until: Timestamp,
+}
+
+impl Slot {
+    fn known(&self) -> Option<Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn fresh(&self, now: Timestamp) -> Option<Known> {
+        self.known().filter(|known| now < known.fresh_until)
+    }
+
+    fn keep(&self, credential: Option<Arc<Credential>>, now: Timestamp) {
+        let max_age = now + MAX_AGE;
+        let expiry = credential.as_ref().and_then(|credential| credential.expires_at());
+        let fresh_until = expiry.map_or(max_age, |expiry| expiry.min(max_age));
+        let known = Known { credential, fresh_until };
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    }
+}
+
+impl CredentialCache {
+    /// A cache of at most `capacity` sessions.
+    pub fn new(source: Arc<dyn UpstreamCredentials>, clock: SharedClock, capacity: u64) -> Self {
+        let sessions = Cache::builder().max_capacity(capacity).eviction_policy(EvictionPolicy::lru()).build();
+        Self { source, clock, sessions }
+    }
+
+    /// The credential of a session, from memory if possible.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`UpstreamCredentials::credential`].
+    pub async fn credential(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+        let slot = self.slot(session);
+        if let Some(known) = slot.fresh(self.clock.now()) {
+            return Ok(known.credential);
+        }
+        let _flight = slot.flight.lock().await;
+        let now = self.clock.now();
+        if let Some(known) = slot.fresh(now) {
+            return Ok(known.credential);
+        }
+        let credential = self.source.credential(session).await?;
+        slot.keep(credential.clone(), now);
+        Ok(credential)
+    }
+
+    /// A credential other than `refused`, which a backend did not accept.
+    ///
+    /// One that somebody else has fetched meanwhile will do. `None` if there is none, or if a refresh was forced so
+    /// short a time ago that another would not help.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`UpstreamCredentials::refresh`].
+    pub async fn replace(
+        &self,
+        session: &str,
+        refused: &Credential,
+    ) -> Result<Option<Arc<Credential>>, CredentialError> {
+        let slot = self.slot(session);
+        let mut forced_at = slot.flight.lock().await;
+        let now = self.clock.now();
+        let other = slot.fresh(now).and_then(|known| known.credential);
+        if let Some(other) = other.filter(|other| other.header_value != refused.header_value) {
+            return Ok(Some(other));
+        }
+        if forced_at.is_some_and(|last| now.since(last) < FORCED_REFRESH_INTERVAL) {
+            return Ok(None);
+        }
+        *forced_at = Some(now);
+        let credential = self.source.refresh(session).await?;
+        slot.keep(credential.clone(), now);
+        Ok(credential)
+    }
+
+    /// Forgets the credential of a session that was revoked or logged in anew.
+    pub fn forget(&self, session: &str) {
+        self.sessions.invalidate(session);
+    }
+
+    fn slot(&self, session: &str) -> Arc<Slot> {
+        // The lookup first: `get_with_by_ref` would take a lock even when the slot is there.
+        self.sessions
+            .get(session)
+            .unwrap_or_else(|| self.sessions.get_with_by_ref(session, || Arc::new(Slot::default())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use secrecy::SecretString;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use thv_clock::ManualClock;
+
+    /// Issues tokens that are numbered and live for ten seconds.
+    struct Numbered {
+        clock: ManualClock,
+        issued: AtomicU32,
+        refreshes: AtomicU32,
+    }
+
+    impl Numbered {
+        fn issue(&self) -> Arc<Credential> {
+            let number = self.issued.fetch_add(1, Ordering::SeqCst);
+            let token = SecretString::from(format!("token-{number}"));
+            let expires_at = thv_clock::Clock::now(&self.clock) + Duration::from_secs(10);
+            Arc::new(Credential::bearer(&token, "corp", Some(expires_at)).unwrap())
+        }
+    }
+
+    #[async_trait]
+    impl UpstreamCredentials for Numbered {
+        async fn credential(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+            tokio::task::yield_now().await;
+            match session {
+                "ended" => {
+                    self.issued.fetch_add(1, Ordering::SeqCst);
+                    Err(CredentialError::ReauthenticationNeeded)
+                }
+                _ => Ok(Some(self.issue())),
+            }
+        }
+
+        async fn refresh(&self, _session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+            self.refreshes.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok(Some(self.issue()))
+        }
+    }
+
+    fn cache() -> (Arc<CredentialCache>, Arc<Numbered>, ManualClock) {
+        let clock = ManualClock::at(Timestamp::from_secs(1_000));
+        let source = Arc::new(Numbered {
+            clock: clock.clone(),
+            issued: AtomicU32::new(0),
+            refreshes: AtomicU32::new(0),
+        });
+        (Arc::new(CredentialCache::new(source.clone(), clock.shared(), 16)), source, clock)
+    }
+
+    #[tokio::test]
+    async fn an_expired_credential_is_asked_for_once_by_concurrent_requests() {
+        let (cache, source, clock) = cache();
+        cache.credential("s").await.unwrap();
+        clock.advance(Duration::from_secs(10));
+        let requests: Vec<_> = (0..50)
+            .map(|_| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.credential("s").await.unwrap().unwrap() })
+            })
+            .collect();
+        for request in requests {
+            assert_eq!(request.await.unwrap().header_value(), "Bearer token-1");
+        }
+        assert_eq!(source.issued.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_kept_until_its_expiry_and_not_beyond() {
+        let (cache, _, clock) = cache();
+        let first = cache.credential("s").await.unwrap().unwrap();
+        clock.advance(Duration::from_millis(9_999));
+        assert!(Arc::ptr_eq(&first, &cache.credential("s").await.unwrap().unwrap()));
+        clock.advance(Duration::from_millis(1));
+        assert!(!Arc::ptr_eq(&first, &cache.credential("s").await.unwrap().unwrap()));
+        cache.forget("s");
+        assert_eq!(cache.credential("s").await.unwrap().unwrap().header_value(), "Bearer token-2");
+    }
+
+    #[tokio::test]
+    async fn failures_are_not_kept() {
+        let (cache, source, _) = cache();
+        for _ in 0..2 {
+            let failure = cache.credential("ended").await.unwrap_err();
+            assert_eq!(failure, CredentialError::ReauthenticationNeeded);
+        }
+        assert_eq!(source.issued.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn concurrent_refusals_by_the_backend_force_one_refresh() {
+        let (cache, source, clock) = cache();
+        let refused = cache.credential("s").await.unwrap().unwrap();
+        let requests: Vec<_> = (0..50)
+            .map(|_| {
+                let (cache, refused) = (cache.clone(), refused.clone());
+                tokio::spawn(async move { cache.replace("s", &refused).await.unwrap().unwrap() })
+            })
+            .collect();
+        for request in requests {
+            assert_eq!(request.await.unwrap().header_value(), "Bearer token-1");
+        }
+        assert_eq!(source.refreshes.load(Ordering::SeqCst), 1);
+        let second = cache.credential("s").await.unwrap().unwrap();
+        assert!(cache.replace("s", &second).await.unwrap().is_none(), "forced a moment ago");
+        clock.advance(FORCED_REFRESH_INTERVAL);
+        assert!(cache.replace("s", &second).await.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_credential_never_shows_its_token() {
+        let credential = Credential::bearer(&SecretString::from("hush"), "corp", None).unwrap();
+        let shown = format!("{credential:?} {:?}", credential.header_value());
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(Credential::bearer(&SecretString::from("a\r\nb: c"), "corp", None).is_err());
+    }
+}
