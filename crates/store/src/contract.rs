@@ -13,13 +13,14 @@ use thv_oauth::pkce::CodeVerifier;
 use thv_oauth::scope::ScopeSet;
 
 use crate::records::{
-    Approval, ApprovedRequest, AuthorizationCode, Grant, GrantClient, GrantId, PendingAuthorization, RefreshFamily,
-    StoredClient, Subject, UpstreamTokens,
+    Approval, ApprovedRequest, AuthorizationCode, Grant, GrantClient, GrantId, PendingAuthorization,
+    RefreshFamily, StoredClient, Subject, UpstreamTokens,
 };
 use crate::{Redemption, Rotation, RotationPolicy, Stores, Take};
 
 const T0: Timestamp = Timestamp::from_secs(1_000_000);
-const POLICY: RotationPolicy = RotationPolicy { grace: Duration::from_secs(30), idle: Duration::from_secs(3600) };
+const POLICY: RotationPolicy =
+    RotationPolicy { grace: Duration::from_secs(30), idle: Duration::from_secs(3600) };
 
 /// Runs the whole contract; `make` returns an empty backend.
 pub async fn fulfil(make: &dyn Fn() -> Stores) {
@@ -117,7 +118,10 @@ async fn another_browser_neither_reads_nor_takes(stores: &Stores) {
     stores.pending.insert(key, sample_pending(browser), T0).await.unwrap();
     assert!(stores.pending.load(&key, &thief, T0).await.unwrap().is_none());
     assert!(matches!(stores.pending.take(&key, &thief, T0).await.unwrap(), Take::WrongBrowser));
-    assert!(matches!(stores.pending.take(&key, &browser, T0).await.unwrap(), Take::Taken(_)), "the owner still can");
+    assert!(
+        matches!(stores.pending.take(&key, &browser, T0).await.unwrap(), Take::Taken(_)),
+        "the owner still can"
+    );
 }
 
 async fn a_code_is_redeemed_exactly_once_and_remembers_its_grant(stores: &Stores) {
@@ -134,7 +138,10 @@ async fn a_code_is_redeemed_exactly_once_and_remembers_its_grant(stores: &Stores
     let (first, second) = tokio::join!(stores.codes.redeem(&id, T0), stores.codes.redeem(&id, T0));
     let outcomes = [first.unwrap(), second.unwrap()];
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Redemption::First(_))).count(), 1);
-    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Redemption::Again(id) if *id == grant)).count(), 1);
+    assert_eq!(
+        outcomes.iter().filter(|outcome| matches!(outcome, Redemption::Again(id) if *id == grant)).count(),
+        1
+    );
     assert!(stores.codes.load(&id, T0).await.unwrap().is_none());
     stores.codes.insert([8; 16], code, T0).await.unwrap();
     let late = T0 + Duration::from_secs(60);
@@ -145,10 +152,14 @@ async fn a_refresh_token_rotates_and_its_reuse_ends_the_family(stores: &Stores) 
     let grant = sample_grant(Some(family()));
     let id = grant.id;
     stores.grants.insert(grant, T0).await.unwrap();
-    let Rotation::Rotated(rotated) = stores.grants.rotate(&id, 0, T0, POLICY).await.unwrap() else { panic!("current") };
+    let Rotation::Rotated(rotated) = stores.grants.rotate(&id, 0, T0, POLICY).await.unwrap() else {
+        panic!("current")
+    };
     assert_eq!(rotated.refresh.unwrap().generation, 1);
     let within = T0 + POLICY.grace;
-    let Rotation::Replayed(same) = stores.grants.rotate(&id, 0, within, POLICY).await.unwrap() else { panic!("grace") };
+    let Rotation::Replayed(same) = stores.grants.rotate(&id, 0, within, POLICY).await.unwrap() else {
+        panic!("grace")
+    };
     assert_eq!(same.refresh.unwrap().generation, 1, "the same successor");
     let after = within + Duration::from_secs(1);
     assert!(matches!(stores.grants.rotate(&id, 0, after, POLICY).await.unwrap(), Rotation::Reused(_)));
@@ -174,7 +185,10 @@ async fn a_family_ends_by_inactivity_and_absolutely(stores: &Stores) {
     let idle = sample_grant(Some(family()));
     let id = idle.id;
     stores.grants.insert(idle, T0).await.unwrap();
-    assert!(matches!(stores.grants.rotate(&id, 0, T0 + POLICY.idle, POLICY).await.unwrap(), Rotation::Absent));
+    assert!(matches!(
+        stores.grants.rotate(&id, 0, T0 + POLICY.idle, POLICY).await.unwrap(),
+        Rotation::Absent
+    ));
     let used = sample_grant(Some(family()));
     let id = used.id;
     stores.grants.insert(used, T0).await.unwrap();
@@ -182,7 +196,10 @@ async fn a_family_ends_by_inactivity_and_absolutely(stores: &Stores) {
     assert!(matches!(stores.grants.rotate(&id, 0, soon, POLICY).await.unwrap(), Rotation::Rotated(_)));
     let end = T0 + Duration::from_secs(5000);
     assert!(matches!(stores.grants.rotate(&id, 1, end, POLICY).await.unwrap(), Rotation::Absent));
-    assert!(matches!(stores.grants.rotate(&id, 7, soon, POLICY).await.unwrap(), Rotation::Absent), "never issued");
+    assert!(
+        matches!(stores.grants.rotate(&id, 7, soon, POLICY).await.unwrap(), Rotation::Absent),
+        "never issued"
+    );
     let without = sample_grant(None);
     let id = without.id;
     stores.grants.insert(without, T0).await.unwrap();

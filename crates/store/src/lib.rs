@@ -13,8 +13,8 @@ pub mod records;
 mod traits;
 
 pub use traits::{
-    ClientStore, CodeStore, ConsentStore, GrantStore, PendingStore, Redemption, ReplayStore, Rotation, RotationPolicy,
-    StoreError, Take, UpstreamTokenStore,
+    ClientStore, CodeStore, ConsentStore, GrantStore, PendingStore, Redemption, ReplayStore, Rotation,
+    RotationPolicy, StoreError, Take, UpstreamTokenStore,
 };
 
 /// One backend, as the nouns it stores.

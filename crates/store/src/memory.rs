@@ -14,8 +14,8 @@ use crate::records::{
     Approval, AuthorizationCode, Grant, GrantId, PendingAuthorization, StoredClient, UpstreamTokens,
 };
 use crate::{
-    ClientStore, CodeStore, ConsentStore, GrantStore, PendingStore, Redemption, ReplayStore, Rotation, RotationPolicy,
-    StoreError, Stores, Take, UpstreamTokenStore,
+    ClientStore, CodeStore, ConsentStore, GrantStore, PendingStore, Redemption, ReplayStore, Rotation,
+    RotationPolicy, StoreError, Stores, Take, UpstreamTokenStore,
 };
 
 /// How many of each noun are kept. Beyond it the row that would expire first makes room.
@@ -37,7 +37,14 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { pending: 20_000, codes: 20_000, grants: 200_000, clients: 10_000, consents: 100_000, replays: 100_000 }
+        Self {
+            pending: 20_000,
+            codes: 20_000,
+            grants: 200_000,
+            clients: 10_000,
+            consents: 100_000,
+            replays: 100_000,
+        }
     }
 }
 
@@ -76,7 +83,12 @@ struct Pending(Rows<[u8; 32], PendingAuthorization>);
 
 #[async_trait]
 impl PendingStore for Pending {
-    async fn insert(&self, key: [u8; 32], pending: PendingAuthorization, now: Timestamp) -> Result<(), StoreError> {
+    async fn insert(
+        &self,
+        key: [u8; 32],
+        pending: PendingAuthorization,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let expires_at = pending.expires_at;
         self.0.lock().insert(key, pending, expires_at, now);
         Ok(())
@@ -161,7 +173,8 @@ impl GrantStore for Grants {
         let mut rows = self.0.lock();
         let Some(row) = rows.live_mut(id, now) else { return Ok(Rotation::Absent) };
         let Some(mut family) = row.refresh else { return Ok(Rotation::Absent) };
-        if now >= family.idle_expires_at || now >= family.absolute_expires_at || presented > family.generation {
+        if now >= family.idle_expires_at || now >= family.absolute_expires_at || presented > family.generation
+        {
             return Ok(Rotation::Absent);
         }
         if presented == family.generation {
@@ -231,7 +244,13 @@ struct Consents(Rows<(String, String), Approval>);
 
 #[async_trait]
 impl ConsentStore for Consents {
-    async fn save(&self, sub: &str, client_id: &str, approval: Approval, now: Timestamp) -> Result<(), StoreError> {
+    async fn save(
+        &self,
+        sub: &str,
+        client_id: &str,
+        approval: Approval,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let expires_at = approval.expires_at;
         self.0.lock().insert((sub.to_owned(), client_id.to_owned()), approval, expires_at, now);
         Ok(())
@@ -296,7 +315,10 @@ mod tests {
         let first = crate::contract::sample_client("a", Timestamp::from_secs(10));
         stores.clients.insert(first).await.unwrap();
         let second = crate::contract::sample_client("b", Timestamp::from_secs(10));
-        assert!(matches!(stores.clients.insert(second.clone()).await, Err(StoreError::Full { limit: 1, .. })));
+        assert!(matches!(
+            stores.clients.insert(second.clone()).await,
+            Err(StoreError::Full { limit: 1, .. })
+        ));
         assert_eq!(stores.clients.reap(Timestamp::from_secs(11), Timestamp::EPOCH).await.unwrap(), 1);
         stores.clients.insert(second).await.unwrap();
     }

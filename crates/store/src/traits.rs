@@ -41,7 +41,12 @@ pub enum Take {
 #[async_trait]
 pub trait PendingStore: Send + Sync {
     /// Keeps a request until it is taken or expires.
-    async fn insert(&self, key: [u8; 32], pending: PendingAuthorization, now: Timestamp) -> Result<(), StoreError>;
+    async fn insert(
+        &self,
+        key: [u8; 32],
+        pending: PendingAuthorization,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// Reads without taking, for a page that may be submitted several times; `None` unless it belongs to `browser`.
     async fn load(
         &self,
@@ -135,7 +140,13 @@ pub trait ClientStore: Send + Sync {
 #[async_trait]
 pub trait ConsentStore: Send + Sync {
     /// Remembers, replacing an earlier approval of the same pair.
-    async fn save(&self, sub: &str, client_id: &str, approval: Approval, now: Timestamp) -> Result<(), StoreError>;
+    async fn save(
+        &self,
+        sub: &str,
+        client_id: &str,
+        approval: Approval,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
     /// What was approved, if it has not expired.
     async fn load(&self, sub: &str, client_id: &str, now: Timestamp) -> Result<Option<Approval>, StoreError>;
 }

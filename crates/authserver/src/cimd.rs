@@ -1,0 +1,264 @@
+//! Client ID Metadata Documents: resolving a URL `client_id` (draft-ietf-oauth-client-id-metadata-document-02).
+//!
+//! [`Resolver::resolve`] is the way every endpoint takes: pinned documents, then the cache, then one guarded fetch per URL
+//! within a budget. Nothing but a valid document is ever cached (AS-71).
+
+mod budget;
+mod cache;
+mod check;
+mod fetch;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY};
+use thv_clock::SharedClock;
+use thv_egress::client::Client as Egress;
+use thv_egress::freshness::{self, Bounds, Validators};
+use thv_oauth::client_id::MetadataUrl;
+use thv_oauth::client_metadata::ClientMetadata;
+use thv_oauth::metadata_document::{DocumentPolicy, Refusal, examine};
+use thv_telemetry::metrics::Metrics;
+use tokio_util::task::TaskTracker;
+
+use self::budget::Budget;
+pub(crate) use self::budget::BudgetExceeded;
+use self::cache::{Cached, DocumentCache};
+pub use self::check::{CheckReport, RuleResult, check};
+use self::fetch::{FetchError, Fetched};
+use crate::single_flight::{Flight, SingleFlight};
+
+/// A document that passed every rule.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) metadata: Arc<ClientMetadata>,
+    pub(crate) material_hash: String,
+}
+
+impl Document {
+    fn new(metadata: ClientMetadata) -> Self {
+        Self { material_hash: metadata.material_hash(), metadata: Arc::new(metadata) }
+    }
+}
+
+/// Why a URL did not resolve to a client.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ResolveError {
+    /// The document could not be fetched. What the remote caller is told does not depend on the cause (C4).
+    #[error("the metadata document could not be fetched")]
+    Fetch(#[source] Arc<FetchError>),
+    /// The document was fetched and breaks a rule.
+    #[error("the metadata document is not acceptable: {}", .0.detail)]
+    Document(Arc<Refusal>),
+    /// Too many fetches at the moment.
+    #[error("too many metadata documents are being fetched")]
+    Busy(BudgetExceeded),
+    /// The fetch ended without an answer.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}
+
+/// How documents are fetched, kept and judged.
+#[derive(Clone, Debug)]
+pub struct CimdSettings {
+    /// Documents held at most; the least recently used goes first.
+    pub cache_max_size: u64,
+    /// Lower and upper bounds of freshness, and what holds when the host says nothing.
+    pub freshness: Bounds,
+    /// How long a document serves on while its host is down.
+    pub stale_if_error: Duration,
+    /// Largest document accepted, in bytes.
+    pub max_document_size: usize,
+    /// Development only: `http://` URLs on loopback are documents too.
+    pub allow_loopback: bool,
+    /// The rules' parameters.
+    pub policy: DocumentPolicy,
+}
+
+/// Resolves URL client ids.
+pub(crate) struct Resolver {
+    shared: Arc<Shared>,
+    flights: SingleFlight<String, Outcome>,
+}
+
+type Outcome = Result<Arc<Document>, ResolveError>;
+
+struct Shared {
+    settings: CimdSettings,
+    pinned: HashMap<String, Arc<Document>>,
+    cache: DocumentCache,
+    budget: Budget,
+    egress: Egress,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+}
+
+impl Resolver {
+    pub(crate) fn new(
+        settings: CimdSettings,
+        pinned: HashMap<String, ClientMetadata>,
+        egress: Egress,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let pinned =
+            pinned.into_iter().map(|(url, metadata)| (url, Arc::new(Document::new(metadata)))).collect();
+        let shared = Shared {
+            cache: DocumentCache::new(settings.cache_max_size),
+            budget: Budget::new(Arc::clone(&clock)),
+            pinned,
+            settings,
+            egress,
+            clock,
+            metrics,
+        };
+        Self { shared: Arc::new(shared), flights: SingleFlight::new(tasks) }
+    }
+
+    /// Whether `http://` loopback URLs are accepted.
+    pub(crate) fn allows_loopback(&self) -> bool {
+        self.shared.settings.allow_loopback
+    }
+
+    /// The document behind `url`, asked for by `source`.
+    pub(crate) async fn resolve(
+        &self,
+        url: &MetadataUrl,
+        source: IpAddr,
+    ) -> Result<Arc<Document>, ResolveError> {
+        if let Some(document) = self.shared.pinned.get(url.as_str()) {
+            return Ok(Arc::clone(document));
+        }
+        let now = self.shared.clock.now();
+        match self.shared.cache.find(url.as_str()) {
+            Some(cached) if now < cached.refresh_at => return Ok(Arc::clone(&cached.document)),
+            Some(cached) if now < cached.fresh_until => {
+                // Renewed in the background, so that nobody waits for a document in steady use.
+                drop(self.renew(url, source));
+                return Ok(Arc::clone(&cached.document));
+            }
+            Some(_) | None => {}
+        }
+        self.renew(url, source).await.unwrap_or(Err(ResolveError::Interrupted))
+    }
+
+    fn renew(&self, url: &MetadataUrl, source: IpAddr) -> Flight<Outcome> {
+        self.flights.start(url.as_str().to_owned(), || {
+            let (shared, url) = (Arc::clone(&self.shared), url.clone());
+            async move { shared.renew(&url, source).await }
+        })
+    }
+}
+
+impl Shared {
+    /// One conditional fetch, and what it means for the cache.
+    ///
+    /// What is cached is read here and not by the caller: since the caller looked, another flight may have landed, with a
+    /// new document or with the news that the old one does not count any more.
+    async fn renew(&self, url: &MetadataUrl, source: IpAddr) -> Outcome {
+        let cached = self.cache.find(url.as_str());
+        if let Some(cached) = cached.as_ref().filter(|cached| self.clock.now() < cached.refresh_at) {
+            return Ok(Arc::clone(&cached.document));
+        }
+        let _slot = match self.budget.spend(url, source).and_then(|()| self.budget.slot()) {
+            Ok(slot) => slot,
+            Err(exceeded) => {
+                self.metrics.metadata_document_fetch("over_budget");
+                return self.stale(url, cached.as_deref(), ResolveError::Busy(exceeded));
+            }
+        };
+        let validators = cached.as_deref().map(|cached| Validators::from(&cached.headers));
+        // Without a validator nothing was asked that 304 could answer.
+        let validators = validators.filter(|validators| !validators.is_empty());
+        let max_size = self.settings.max_document_size;
+        let error = match (fetch::fetch(&self.egress, url, validators.as_ref(), max_size).await, &cached) {
+            (Ok(Fetched::New(fetched)), _) => return self.judge(url, fetched),
+            (Ok(Fetched::NotModified(headers)), Some(cached)) => {
+                self.metrics.metadata_document_fetch("not_modified");
+                let headers = revalidated(&cached.headers, &headers);
+                return Ok(self.keep(url, Arc::clone(&cached.document), headers));
+            }
+            (Ok(Fetched::NotModified(_)), None) => FetchError::Status(304),
+            (Err(error), _) => error,
+        };
+        self.metrics.metadata_document_fetch("failed");
+        tracing::warn!(
+            cimd.url = url.as_str(), error.reason = error.reason(),
+            error = thv_telemetry::chain(&error), "client metadata document could not be fetched"
+        );
+        self.stale(url, cached.as_deref(), ResolveError::Fetch(Arc::new(error)))
+    }
+
+    fn judge(&self, url: &MetadataUrl, fetched: fetch::Body) -> Outcome {
+        match examine(url, &fetched.body, &self.settings.policy).into_result() {
+            Ok(metadata) => {
+                self.metrics.metadata_document_fetch("success");
+                tracing::info!(
+                    cimd.url = url.as_str(),
+                    client.name = metadata.client_name,
+                    "client metadata document fetched"
+                );
+                Ok(self.keep(url, Arc::new(Document::new(metadata)), caching_headers(&fetched.headers)))
+            }
+            Err(refusal) => {
+                // A new document that breaks a rule is the client's current word: the old one is not served any more.
+                self.cache.forget(url.as_str());
+                self.metrics.metadata_document_fetch("refused");
+                tracing::warn!(
+                    cimd.url = url.as_str(),
+                    error.reason = refusal.rule.reason(),
+                    rule = refusal.rule.row(),
+                    detail = refusal.detail,
+                    "client metadata document refused"
+                );
+                Err(ResolveError::Document(Arc::new(refusal)))
+            }
+        }
+    }
+
+    fn keep(&self, url: &MetadataUrl, document: Arc<Document>, headers: HeaderMap) -> Arc<Document> {
+        let now = self.clock.now();
+        let fresh_until = freshness::fresh_until(now, url.as_str(), &headers, &self.settings.freshness);
+        let refresh_at = now + fresh_until.since(now) * 4 / 5;
+        self.cache.keep(url.as_str(), Cached { document: Arc::clone(&document), headers, refresh_at, fresh_until });
+        document
+    }
+
+    /// The former document, while it may stand in for one that cannot be fetched (RFC 5861 §4).
+    fn stale(&self, url: &MetadataUrl, cached: Option<&Cached>, error: ResolveError) -> Outcome {
+        let now = self.clock.now();
+        match cached {
+            Some(cached) if now < cached.fresh_until + self.settings.stale_if_error => {
+                if now >= cached.fresh_until {
+                    self.metrics.metadata_document_fetch("stale_served");
+                    tracing::info!(cimd.url = url.as_str(), "stale client metadata document served");
+                }
+                Ok(Arc::clone(&cached.document))
+            }
+            Some(_) | None => Err(error),
+        }
+    }
+}
+
+/// The fields that say how long a response is kept and against what it is compared, every line of each.
+fn caching_headers(headers: &HeaderMap) -> HeaderMap {
+    let named = [AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+    let lines = headers.iter().filter(|(name, _)| named.contains(name));
+    let mut kept = HeaderMap::new();
+    for (name, value) in lines {
+        kept.append(name, value.clone());
+    }
+    kept
+}
+
+/// The stored fields with those of a 304 in place of the same (RFC 9111 §4.3.4). `Age` is of one response only.
+fn revalidated(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+    let mut headers = stored.clone();
+    headers.remove(AGE);
+    headers.extend(caching_headers(not_modified));
+    headers
+}

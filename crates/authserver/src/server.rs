@@ -1,0 +1,247 @@
+//! The authorization server as one value: its parts, and the table of its endpoints.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use thv_clock::SharedClock;
+use thv_egress::client::Client as Egress;
+use thv_jose::reload::{HmacHandle, KeyHandle};
+use thv_store::records::GrantId;
+use thv_store::{StoreError, Stores};
+use thv_telemetry::metrics::Metrics;
+use tokio_util::task::TaskTracker;
+
+use crate::cimd::Resolver;
+use crate::clients::ClientResolver;
+use crate::documents::Documents;
+use crate::limits::{Rate, RateLimit};
+use crate::respond::Reason;
+use crate::settings::Settings;
+use crate::token::client_keys::ClientKeys;
+use crate::upstream::Upstream;
+use crate::vault::Vault;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The client's address, after trusted proxies were looked through.
+    pub addr: IpAddr,
+}
+
+/// What an authorization server is made of.
+pub struct Parts {
+    /// Its settings.
+    pub settings: Settings,
+    /// Metadata documents known without fetching, by `client_id`.
+    pub pinned_documents: std::collections::HashMap<String, thv_oauth::client_metadata::ClientMetadata>,
+    /// The upstream that authenticates users.
+    pub upstream: Upstream,
+    /// What it remembers.
+    pub stores: Stores,
+    /// Keys that sign access tokens.
+    pub keys: KeyHandle,
+    /// Secrets that seal codes, refresh tokens, registrations and cookies.
+    pub hmac: HmacHandle,
+    /// The guarded way out, for metadata documents and clients' keys.
+    pub egress: Egress,
+    /// Time.
+    pub clock: SharedClock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Background work, awaited at shutdown.
+    pub tasks: TaskTracker,
+}
+
+/// The embedded OAuth 2.1 authorization server. Clones share everything.
+#[derive(Clone)]
+pub struct AuthServer {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// Who is told that a grant was revoked.
+type Tell = Box<dyn Fn(&GrantId) + Send + Sync>;
+
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) clients: ClientResolver,
+    pub(crate) client_keys: ClientKeys,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) stores: Stores,
+    pub(crate) keys: KeyHandle,
+    pub(crate) hmac: HmacHandle,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) vault: Vault,
+    documents: ArcSwap<Documents>,
+    on_revocation: OnceLock<Tell>,
+}
+
+impl Inner {
+    /// Tells whoever keeps verified access tokens that those of a grant are void.
+    pub(crate) fn revoked(&self, grant: &GrantId) {
+        if let Some(tell) = self.on_revocation.get() {
+            tell(grant);
+        }
+    }
+}
+
+pub(crate) struct Limits {
+    pub(crate) registrations: RateLimit<IpAddr>,
+    pub(crate) logins: RateLimit<IpAddr>,
+    pub(crate) login_names: RateLimit<String>,
+}
+
+const REMEMBERED_SOURCES: u64 = 10_000;
+const LOGIN_ATTEMPTS_PER_MINUTE: u32 = 10;
+
+impl AuthServer {
+    /// Puts the parts together. Nothing is fetched: upstreams may be down.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, pinned_documents, upstream, stores, keys, hmac, egress, clock, metrics, tasks } =
+            parts;
+        let documents = settings.cimd.clone().map(|cimd| {
+            let (egress, clock, metrics) = (egress.clone(), Arc::clone(&clock), Arc::clone(&metrics));
+            Resolver::new(cimd, pinned_documents, egress, clock, metrics, tasks.clone())
+        });
+        let upstream = Arc::new(upstream);
+        let preregistered = settings
+            .preregistered
+            .iter()
+            .filter_map(|client| Some((client.metadata.client_id.clone()?, client.clone())))
+            .collect();
+        let inner = Inner {
+            clients: ClientResolver {
+                preregistered,
+                documents,
+                stored: Arc::clone(&stores.clients),
+                hmac: hmac.clone(),
+                scopes_supported: settings.scopes_supported.clone(),
+                baseline: settings.baseline_scopes.clone(),
+            },
+            client_keys: ClientKeys::new(egress, Arc::clone(&clock)),
+            vault: Vault::new(
+                Arc::clone(&upstream),
+                stores.clone(),
+                Arc::clone(&clock),
+                Arc::clone(&metrics),
+                tasks,
+            ),
+            limits: Limits {
+                registrations: RateLimit::new(
+                    Rate::new(settings.registrations_per_minute, Duration::from_secs(60)),
+                    REMEMBERED_SOURCES,
+                    Arc::clone(&clock),
+                ),
+                logins: login_limit(&clock),
+                login_names: login_limit(&clock),
+            },
+            documents: ArcSwap::from_pointee(Documents::new(&settings, &keys.load())),
+            on_revocation: OnceLock::new(),
+            settings,
+            upstream,
+            stores,
+            keys,
+            hmac,
+            clock,
+            metrics,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Answers a request to one of the `/oauth/` endpoints; the body was read before, and bounded.
+    pub async fn handle(&self, request: Request<Bytes>, source: Source) -> Response<Bytes> {
+        let response = self.route(request, source).await;
+        if let Some(Reason(reason)) = response.extensions().get() {
+            self.inner.metrics.refused(reason);
+        }
+        response
+    }
+
+    async fn route(&self, request: Request<Bytes>, source: Source) -> Response<Bytes> {
+        let (method, path) = (request.method().clone(), request.uri().path());
+        let get = matches!(method, Method::GET | Method::HEAD);
+        match path {
+            "/oauth/authorize" if get || method == Method::POST => self.authorize(&request, source).await,
+            "/oauth/authorize" => not_allowed("GET, POST"),
+            "/oauth/consent" if method == Method::POST => self.consent_decision(&request).await,
+            "/oauth/consent" => not_allowed("POST"),
+            "/oauth/login" if get => self.login_page(&request).await,
+            "/oauth/login" if method == Method::POST => self.login(&request, source).await,
+            "/oauth/login" => not_allowed("GET, POST"),
+            "/oauth/callback" if get => self.callback(&request).await,
+            "/oauth/callback" => not_allowed("GET"),
+            "/oauth/token" if method == Method::POST => self.token(&request, source).await,
+            "/oauth/token" => not_allowed("POST"),
+            "/oauth/register" if method == Method::POST => self.register(&request, source).await,
+            "/oauth/register" => not_allowed("POST"),
+            "/oauth/client-metadata.json" if get => self.own_metadata_document(),
+            "/oauth/client-metadata.json" => not_allowed("GET"),
+            _ if get => crate::pages::asset(path).unwrap_or_else(not_found),
+            _ => not_found(),
+        }
+    }
+
+    /// The discovery documents as they are to be served now.
+    pub fn documents(&self) -> Arc<Documents> {
+        self.inner.documents.load_full()
+    }
+
+    /// Rewrites what depends on the keys, after they changed.
+    pub fn keys_changed(&self) {
+        self.inner.documents.store(Arc::new(Documents::new(&self.inner.settings, &self.inner.keys.load())));
+    }
+
+    /// The keys that sign access tokens, for the resource server in the same process.
+    pub fn keys(&self) -> KeyHandle {
+        self.inner.keys.clone()
+    }
+
+    /// Calls `tell` whenever a grant was revoked. The first caller is the one.
+    pub fn on_revocation(&self, tell: impl Fn(&GrantId) + Send + Sync + 'static) {
+        // A second caller would be a mistake in the composition; the first keeps its place.
+        let _already_set = self.inner.on_revocation.set(Box::new(tell));
+    }
+
+    /// Whether the grant behind an access token's `tsid` is alive.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn is_live(&self, tsid: &str) -> Result<bool, StoreError> {
+        let Some(grant) = GrantId::parse(tsid) else { return Ok(false) };
+        Ok(self.inner.stores.grants.load(&grant, self.inner.clock.now()).await?.is_some())
+    }
+
+    /// The token vault.
+    pub fn vault(&self) -> &Vault {
+        &self.inner.vault
+    }
+
+    /// What is not ready, by upstream name. A login to it would fail with a page; everything else works.
+    pub async fn upstream_readiness(&self) -> Result<(), String> {
+        self.inner.upstream.ready().await
+    }
+}
+
+fn login_limit<K: Eq + std::hash::Hash + Send + Sync + 'static>(clock: &SharedClock) -> RateLimit<K> {
+    let rate = Rate::new(LOGIN_ATTEMPTS_PER_MINUTE, Duration::from_secs(60));
+    RateLimit::new(rate, REMEMBERED_SOURCES, Arc::clone(clock))
+}
+
+fn not_allowed(allow: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"method not allowed\n"));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn not_found() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(b"not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}

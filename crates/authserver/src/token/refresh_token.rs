@@ -1,0 +1,79 @@
+//! `grant_type=refresh_token`: rotation, with a grace for lost responses and parallel refreshes (A7, AS-125).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use thv_jose::handle::{Handle, HandleKind};
+use thv_oauth::error::ErrorCode;
+use thv_oauth::params::Params;
+use thv_oauth::scope::ScopeSet;
+use thv_store::records::GrantId;
+use thv_store::{Rotation, RotationPolicy};
+
+use super::client_authentication::Presented;
+use super::narrowed_resources;
+use crate::clients::for_log;
+use crate::respond::EndpointError;
+use crate::server::{AuthServer, Source};
+
+/// For so long the predecessor of the current refresh token still gets that same token again.
+const GRACE: Duration = Duration::from_secs(60);
+
+impl AuthServer {
+    pub(super) async fn refresh_token(
+        &self,
+        form: &Params,
+        presented: &Presented,
+        source: Source,
+    ) -> Result<Response<Bytes>, EndpointError> {
+        let inner = &self.inner;
+        let token = form.one("refresh_token")?.ok_or_else(|| {
+            EndpointError::invalid_request("refresh_token_missing", "the parameter refresh_token is missing")
+        })?;
+        let Ok(handle) = Handle::decode(token, HandleKind::RefreshToken, &inner.hmac.load()) else {
+            return Err(self.no_grant(presented, "refresh token", source).await);
+        };
+        let (id, now) = (GrantId(handle.id), inner.clock.now());
+        let Some(grant) = inner.stores.grants.load(&id, now).await? else {
+            return Err(self.no_grant(presented, "refresh token", source).await);
+        };
+        // Everything that can be refused is refused before the rotation: a bad request invalidates nothing.
+        let _authenticated = self.authenticate_client(presented, &grant.client).await?;
+        let scopes = narrowed_scopes(form, &grant.scopes)?;
+        let resources = narrowed_resources(form, &grant.resources, &inner.settings.audiences)?;
+        let policy = RotationPolicy { grace: GRACE, idle: inner.settings.refresh_token_lifetime };
+        match inner.stores.grants.rotate(&id, handle.counter, now, policy).await? {
+            Rotation::Rotated(grant) | Rotation::Replayed(grant) => self.issue(&grant, &scopes, &resources),
+            Rotation::Reused(grant) => {
+                tracing::warn!(
+                    grant.id = %grant.id, client.id = &*for_log(&grant.client.client_id), subject = grant.subject.sub,
+                    "refresh token reused: family revoked"
+                );
+                self.revoke_grant(&grant.id).await?;
+                Err(self.no_grant(presented, "refresh token", source).await)
+            }
+            Rotation::Absent => Err(self.no_grant(presented, "refresh token", source).await),
+        }
+    }
+
+    /// Ends a grant: its refresh tokens, its upstream tokens, and its access tokens in this process at once.
+    pub(crate) async fn revoke_grant(&self, id: &GrantId) -> Result<(), EndpointError> {
+        self.inner.stores.grants.revoke(id).await?;
+        self.inner.vault.forget(id).await?;
+        self.inner.revoked(id);
+        Ok(())
+    }
+}
+
+/// RFC 6749 §6: never more than was granted.
+fn narrowed_scopes(form: &Params, granted: &ScopeSet) -> Result<ScopeSet, EndpointError> {
+    let Some(requested) = form.one("scope")? else { return Ok(granted.clone()) };
+    let requested = ScopeSet::parse(requested)
+        .map_err(|error| EndpointError::new(ErrorCode::InvalidScope, "scope_malformed", error.to_string()))?;
+    if requested.is_subset_of(granted) {
+        return Ok(requested);
+    }
+    let description = format!("a refresh may only narrow; granted were: {granted}");
+    Err(EndpointError::new(ErrorCode::InvalidScope, "scope_not_granted", description))
+}
