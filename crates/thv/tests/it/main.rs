@@ -1,0 +1,7 @@
+//! The program as its users run it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cimd;
+mod docs;
+mod run;
+mod serve;
