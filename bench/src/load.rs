@@ -1,0 +1,84 @@
+//! The load generator: keep-alive connections on one thread, closed loop for throughput, open loop for latency.
+//!
+//! It is a process of its own, so that it can be pinned away from the server. A [`Plan`] comes in on stdin, an
+//! [`Outcome`] goes out on stdout. The first answer that is not a success ends the run: there is no figure with errors.
+
+mod closed;
+mod open;
+mod outcome;
+mod plan;
+mod requester;
+
+use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::error::{BenchError, During as _};
+use crate::process;
+
+pub(crate) use outcome::Outcome;
+pub(crate) use plan::{Pace, Plan, RefreshChain, Work};
+
+use requester::Requester;
+
+/// Reads the plan, drives the server, prints the outcome.
+///
+/// # Errors
+/// When the plan cannot be read or an answer is not a success.
+pub(crate) async fn run() -> Result<(), BenchError> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).during("reading the plan")?;
+    let plan = serde_json::from_str(&text).during("reading the plan")?;
+    let outcome = serde_json::to_string(&drive(plan).await?).during("writing the outcome")?;
+    writeln!(std::io::stdout(), "{outcome}").during("writing the outcome")
+}
+
+async fn drive(plan: Plan) -> Result<Outcome, BenchError> {
+    let requesters = Requester::open_all(plan.server, plan.work).await?;
+    let window = Window::after(Duration::from_millis(plan.warmup_ms), Duration::from_millis(plan.measure_ms));
+    let cpu = std::thread::spawn(move || window.cpu_time(plan.server_pid));
+    let finished = match plan.pace {
+        Pace::Closed => closed::drive(requesters, window).await?,
+        Pace::Open { requests_per_second } => open::drive(requesters, window, requests_per_second).await?,
+    };
+    let cpu =
+        cpu.join().map_err(|_| BenchError::Missing("the thread that reads CPU times died".into()))??;
+    Ok(Outcome::of(finished, window, cpu))
+}
+
+/// What one connection brought home.
+struct Finished {
+    /// One latency per request of the window.
+    latencies: Vec<Duration>,
+    requester: Requester,
+}
+
+/// The part of the run that counts; what lies before warms the server up.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    opens: Instant,
+    closes: Instant,
+}
+
+impl Window {
+    fn after(warmup: Duration, length: Duration) -> Self {
+        let opens = Instant::now() + warmup;
+        Self { opens, closes: opens + length }
+    }
+
+    fn contains(&self, instant: Instant) -> bool {
+        self.opens <= instant && instant < self.closes
+    }
+
+    fn seconds(&self) -> f64 {
+        (self.closes - self.opens).as_secs_f64()
+    }
+
+    /// CPU time that the server used inside the window. Blocks until the window has closed.
+    fn cpu_time(&self, server: Option<u32>) -> Result<Option<Duration>, BenchError> {
+        let Some(pid) = server else { return Ok(None) };
+        std::thread::sleep(self.opens.saturating_duration_since(Instant::now()));
+        let before = process::cpu_time(pid)?;
+        std::thread::sleep(self.closes.saturating_duration_since(Instant::now()));
+        Ok(Some(process::cpu_time(pid)?.saturating_sub(before)))
+    }
+}

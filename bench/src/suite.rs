@@ -1,0 +1,123 @@
+//! Every scenario, one after the other, on two cores.
+
+mod bed;
+mod figures;
+mod footprint;
+mod paired;
+mod report;
+mod scenarios;
+mod subject;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::error::BenchError;
+
+use bed::Bed;
+use report::Report;
+
+/// How to measure.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// The `thv` binary [default: the one beside this program]
+    #[arg(long)]
+    thv: Option<PathBuf>,
+    /// Configuration given to `thv serve --dev` with `-c`
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Which scenarios [default: all]
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Scenario>,
+    /// Measure each baseline against a second copy of itself: every ratio must come out near 1
+    #[arg(long)]
+    calibrate: bool,
+    /// Paired rounds per scenario
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Measured milliseconds per round and server
+    #[arg(long, default_value_t = 3000)]
+    measure_ms: u64,
+    /// Milliseconds before each measurement
+    #[arg(long, default_value_t = 500)]
+    warmup_ms: u64,
+    /// Keep-alive connections
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Core of the servers under measurement
+    #[arg(long, default_value_t = 0)]
+    server_core: usize,
+    /// Core of the load and of the backend
+    #[arg(long, default_value_t = 1)]
+    load_core: usize,
+    /// How often the start is timed
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    starts: u32,
+    /// Logins before memory is read again
+    #[arg(long, default_value_t = 2_000)]
+    logins: u32,
+    /// Clients that share these logins
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    clients: u32,
+    /// 100 000 logins by 10 000 clients
+    #[arg(long, conflicts_with_all = ["logins", "clients"])]
+    full: bool,
+    /// Also write all rounds to this file, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Fail when a goal is missed
+    #[arg(long)]
+    check: bool,
+    /// Show what `thv` prints
+    #[arg(long)]
+    show_log: bool,
+}
+
+/// A group of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Scenario {
+    /// Authenticated `tools/call` against the bare proxy, throughput and latency
+    ToolsCall,
+    /// The discovery document against the bare responder
+    Discovery,
+    /// The refresh grant against the bare signer
+    Refresh,
+    /// Binary size, start, memory
+    Process,
+}
+
+impl Options {
+    fn wants(&self, scenario: Scenario) -> bool {
+        self.only.is_empty() || self.only.contains(&scenario)
+    }
+
+    /// Logins and clients of the memory scenario.
+    fn crowd(&self) -> (u32, u32) {
+        if self.full { (100_000, 10_000) } else { (self.logins, self.clients) }
+    }
+}
+
+/// Runs the scenarios and prints the figures as they come.
+///
+/// # Errors
+/// When a server cannot be started or answers what its scenario does not allow.
+pub(crate) async fn run(options: &Options) -> Result<ExitCode, BenchError> {
+    let bed = Bed::new(options)?;
+    let mut report = Report::begin(options)?;
+    if options.wants(Scenario::ToolsCall) {
+        scenarios::tools_call(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::Discovery) {
+        scenarios::discovery(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::Refresh) {
+        scenarios::refresh(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::Process) && !options.calibrate {
+        footprint::measure(&bed, &mut report).await?;
+    }
+    report.finish(options.json.as_deref())?;
+    let failed = options.check && !report.all_met();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,165 @@
+//! The report: a table on stdout as the figures come, everything as JSON at the end.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Options;
+use super::figures::{Figure, Goal, Spread};
+use super::paired::Comparison;
+use crate::error::{BenchError, During as _};
+
+/// All that was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    machine: Machine,
+    calibration: bool,
+    connections: u32,
+    figures: Vec<Figure>,
+    comparisons: Vec<(String, Comparison)>,
+}
+
+/// What the figures depend on.
+#[derive(Debug, Serialize)]
+struct Machine {
+    cpu: String,
+    kernel: String,
+    cores: usize,
+    load_average: String,
+}
+
+impl Machine {
+    fn this() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let cpuinfo = read("/proc/cpuinfo");
+        let model =
+            cpuinfo.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(':'));
+        Self {
+            cpu: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
+            load_average: read("/proc/loadavg").trim().to_owned(),
+        }
+    }
+}
+
+impl Report {
+    /// Prints the head of the table.
+    pub(super) fn begin(options: &Options) -> Result<Self, BenchError> {
+        let machine = Machine::this();
+        say(&format!(
+            "{}, {} cores, Linux {}; load average {}",
+            machine.cpu, machine.cores, machine.kernel, machine.load_average
+        ))?;
+        say(&format!(
+            "{} rounds of {} ms, {} connections; server on core {}, load on core {}{}\n",
+            options.rounds,
+            options.measure_ms,
+            options.connections,
+            options.server_core,
+            options.load_core,
+            if options.calibrate { "; CALIBRATION: baselines against themselves" } else { "" }
+        ))?;
+        say(&format!(
+            "{:<52} {:>10} {:>10} {:>10} {:<6} {:<8}",
+            "figure", "median", "min", "max", "unit", "goal"
+        ))?;
+        Ok(Self {
+            machine,
+            calibration: options.calibrate,
+            connections: options.connections,
+            figures: Vec::new(),
+            comparisons: Vec::new(),
+        })
+    }
+
+    /// Prints and keeps one figure.
+    pub(super) fn add(&mut self, figure: Figure) -> Result<(), BenchError> {
+        let Spread { median, min, max } = figure.spread;
+        let goal = match figure.goal {
+            Some(Goal::AtLeast(bound)) => format!(">= {bound}"),
+            Some(Goal::AtMost(bound)) => format!("<= {bound}"),
+            None => String::new(),
+        };
+        let verdict = match figure.met() {
+            Some(true) => "met",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        let [median, min, max] = [median, min, max].map(number);
+        let row = format!(
+            "{:<52} {median:>10} {min:>10} {max:>10} {:<6} {goal:<8} {verdict}",
+            figure.name, figure.unit
+        );
+        say(row.trim_end())?;
+        self.figures.push(figure);
+        Ok(())
+    }
+
+    /// The figures of a closed-loop comparison. Both ratios are judged: when the load's core and not the server's was
+    /// the bottleneck, the ratio of throughputs flatters and the ratio of CPU times does not.
+    pub(super) fn throughput(&mut self, name: &str, seen: &Comparison, goal: Goal) -> Result<(), BenchError> {
+        let [baseline, subject] = self.sides();
+        let pairs = [
+            ("throughput", "1/s", seen.throughputs()),
+            ("CPU per request", "µs", seen.cpu_micros()),
+            ("share of its core used", "", seen.busy()),
+        ];
+        for (what, unit, [of_baseline, of_subject]) in pairs {
+            self.add(Figure::new(format!("{name}: {what}, {baseline}"), unit, of_baseline))?;
+            self.add(Figure::new(format!("{name}: {what}, {subject}"), unit, of_subject))?;
+        }
+        self.add(Figure::judged(format!("{name}: ratio of throughputs"), "", seen.throughput_ratio(), goal))?;
+        self.add(Figure::judged(format!("{name}: ratio of CPU times"), "", seen.cpu_ratio(), goal))?;
+        self.comparisons.push((format!("{name}, closed loop"), seen.clone()));
+        Ok(())
+    }
+
+    /// The figures of an open-loop comparison.
+    pub(super) fn latency(
+        &mut self,
+        name: &str,
+        seen: &Comparison,
+        rate: f64,
+        goal: Goal,
+    ) -> Result<(), BenchError> {
+        let [baseline, subject] = self.sides();
+        let [of_baseline, of_subject] = seen.p99();
+        self.add(Figure::new(format!("{name}: half load"), "1/s", Spread::single(rate)))?;
+        self.add(Figure::new(format!("{name}: p99 at half load, {baseline}"), "µs", of_baseline))?;
+        self.add(Figure::new(format!("{name}: p99 at half load, {subject}"), "µs", of_subject))?;
+        self.add(Figure::judged(format!("{name}: p99 added at half load"), "µs", seen.added_p99(), goal))?;
+        self.comparisons.push((format!("{name}, open loop"), seen.clone()));
+        Ok(())
+    }
+
+    fn sides(&self) -> [&'static str; 2] {
+        if self.calibration { ["baseline", "its copy"] } else { ["baseline", "thv"] }
+    }
+
+    /// Writes the JSON file, if one is wanted.
+    pub(super) fn finish(&self, json: Option<&Path>) -> Result<(), BenchError> {
+        let Some(path) = json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(self).during("writing the report")?;
+        std::fs::write(path, text).during(format!("writing {}", path.display()))
+    }
+
+    /// Whether no judged figure misses its goal.
+    pub(super) fn all_met(&self) -> bool {
+        self.figures.iter().all(|figure| figure.met() != Some(false))
+    }
+}
+
+/// As many decimals as the size of a number deserves.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1000.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn say(line: &str) -> Result<(), BenchError> {
+    writeln!(std::io::stdout(), "{line}").during("printing")
+}

@@ -1,0 +1,67 @@
+//! `thv serve --dev` as a child process.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::bed::{Bed, Server};
+use crate::error::{BenchError, During as _};
+use crate::process::{Output, Pinned};
+
+/// How long a start may take before it counts as failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause between two attempts to reach a starting server: the resolution of the time to ready.
+const POLL: Duration = Duration::from_micros(200);
+
+/// A ready server and how long it took from spawn to the first 200 on `/health`.
+pub(super) struct Started {
+    pub(super) server: Server,
+    pub(super) ready_after: Duration,
+}
+
+/// Starts `thv` on the servers' core, in front of `backend` or of its own development server, and waits until it is
+/// healthy.
+///
+/// # Errors
+/// When it ends or is not healthy in time.
+pub(super) fn start(bed: &Bed<'_>, backend: Option<SocketAddr>) -> Result<Started, BenchError> {
+    let address = free_address()?;
+    let mut args = vec!["serve".to_owned(), "--dev".to_owned(), "--listen".to_owned(), address.to_string()];
+    if let Some(backend) = backend {
+        args.extend(["--target".to_owned(), format!("http://{backend}/mcp")]);
+    }
+    if let Some(config) = &bed.options.config {
+        args.extend(["--config".to_owned(), config.display().to_string()]);
+    }
+    let output = if bed.options.show_log { Output::Shown } else { Output::Muted };
+    let spawned = Instant::now();
+    let mut process = Pinned::start(bed.options.server_core, &bed.thv, args, output)?;
+    while !healthy(address) {
+        if process.ended() || spawned.elapsed() > PATIENCE {
+            let text = "thv did not become ready: run the suite with --show-log to see why";
+            return Err(BenchError::Missing(text.into()));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(Started { ready_after: spawned.elapsed(), server: Server { process, address } })
+}
+
+/// A port that was free a moment ago; `thv` is told its address, so the kernel cannot choose it later.
+fn free_address() -> Result<SocketAddr, BenchError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during("looking for a free port")?;
+    listener.local_addr().during("looking for a free port")
+}
+
+/// Whether `/health` answers 200 now.
+fn healthy(address: SocketAddr) -> bool {
+    let attempt = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(&status == b"HTTP/1.1 200")
+    };
+    attempt().unwrap_or(false)
+}
