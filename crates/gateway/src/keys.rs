@@ -7,6 +7,7 @@ mod own;
 mod rotation;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use secrecy::SecretSlice;
 use thv_clock::SharedClock;
@@ -64,7 +65,7 @@ impl Keys {
         let hmac_refs = references(&config.hmac_secret_refs, unconfigured, own::hmac_secret, &mut problems);
         // Watched from before they are read: a change in between is seen as one.
         let (signing_files, hmac_files) = (watched(&signing_refs), watched(&hmac_refs));
-        let mut rotation = Rotation::default();
+        let mut rotation = Rotation::new(config.token_lifespans.access_token_lifespan.get());
         let signing = keep(signing_keys(&signing_refs), &mut problems)
             .and_then(|keys| keep(ring(rotation.order(keys, clock.now())), &mut problems));
         let hmac = keep(hmac_ring(&hmac_refs), &mut problems);
@@ -95,7 +96,8 @@ impl Keys {
     /// whether anything changed. Blocks on the file system.
     ///
     /// A new key that is listed first signs only after it was published for [`PUBLISHED_BEFORE_SIGNING`] (AS-129), so
-    /// that whoever caches the JWK Set has seen it. A key that is no longer listed verifies nothing any more.
+    /// that whoever caches the JWK Set has seen it. A key that is gone from the files verifies until the last token that
+    /// it may have signed has expired; only a restart voids its tokens at once.
     pub fn tick(&mut self) -> bool {
         // `|` and not `||`: both look at the files.
         self.tick_signing() | self.tick_hmac()
@@ -180,7 +182,7 @@ fn signing_keys(references: &[SecretRef]) -> Result<Vec<SigningKey>, Vec<Problem
     })
 }
 
-fn ring(keys: Vec<SigningKey>) -> Result<KeyRing, Vec<Problem>> {
+fn ring<K: Into<Arc<SigningKey>>>(keys: Vec<K>) -> Result<KeyRing, Vec<Problem>> {
     KeyRing::new(keys).map_err(|error| vec![Problem::error(SIGNING_KEYS, error.to_string())])
 }
 

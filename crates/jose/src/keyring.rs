@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -29,8 +30,8 @@ pub enum KeyRingError {
 /// old one when its last token has expired (AS-129). A ring never changes; [`KeyHandle`](crate::reload::KeyHandle) swaps
 /// rings under running requests.
 pub struct KeyRing {
-    active: SigningKey,
-    others: Vec<SigningKey>,
+    active: Arc<SigningKey>,
+    others: Vec<Arc<SigningKey>>,
     jwks: Bytes,
 }
 
@@ -39,7 +40,8 @@ impl KeyRing {
     ///
     /// # Errors
     /// When there is none, or two are the same.
-    pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyRingError> {
+    pub fn new<K: Into<Arc<SigningKey>>>(keys: Vec<K>) -> Result<Self, KeyRingError> {
+        let keys: Vec<Arc<SigningKey>> = keys.into_iter().map(Into::into).collect();
         let mut seen = HashSet::new();
         if let Some(twice) = keys.iter().find(|key| !seen.insert(key.kid())) {
             return Err(KeyRingError::Duplicate(twice.kid().to_owned()));
@@ -52,7 +54,7 @@ impl KeyRing {
     }
 
     /// The key that signs.
-    pub const fn active(&self) -> &SigningKey {
+    pub fn active(&self) -> &SigningKey {
         &self.active
     }
 
@@ -75,7 +77,7 @@ impl KeyRing {
     }
 
     fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        std::iter::once(&self.active).chain(&self.others).map(SigningKey::public)
+        std::iter::once(&self.active).chain(&self.others).map(|key| key.public())
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_ring_needs_a_key_and_no_key_twice() {
-        assert_eq!(KeyRing::new(Vec::new()).unwrap_err(), KeyRingError::Empty);
+        assert_eq!(KeyRing::new(Vec::<SigningKey>::new()).unwrap_err(), KeyRingError::Empty);
         let one = key(Algorithm::ES256);
         let pem = one.to_pem().unwrap();
         let same = SigningKey::from_pem(&pem).unwrap();

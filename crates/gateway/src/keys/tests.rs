@@ -52,6 +52,9 @@ impl Place {
     }
 }
 
+/// The default of `authServer.tokenLifespans.accessTokenLifespan`.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
 fn active(keys: &Keys) -> String {
     keys.signing().load().active().kid().to_owned()
 }
@@ -73,7 +76,7 @@ fn as_129_a_new_first_key_is_published_before_it_signs() {
     assert!(keys.tick());
     assert_eq!(active(&keys), old);
     assert!(published(&keys, &new));
-    assert!(!published(&keys, &older), "a removed key verifies nothing any more");
+    assert!(published(&keys, &older), "tokens of a key that is gone verify until they expire");
 
     place.clock.advance(PUBLISHED_BEFORE_SIGNING - Duration::from_secs(1));
     assert!(!keys.tick());
@@ -83,6 +86,11 @@ fn as_129_a_new_first_key_is_published_before_it_signs() {
     assert_eq!(active(&keys), new);
     assert!(published(&keys, &old), "tokens of the old key verify until they expire");
     assert!(!keys.tick(), "nothing is left to do");
+
+    place.clock.advance(TOKEN_LIFETIME);
+    assert!(keys.tick());
+    assert!(!published(&keys, &older), "the last token that it can have signed has expired");
+    assert!(published(&keys, &old), "a listed key stays");
 }
 
 #[test]
@@ -99,13 +107,20 @@ fn as_129_a_key_that_was_published_long_enough_signs_at_once() {
 }
 
 #[test]
-fn a_new_key_signs_at_once_when_no_older_one_is_left() {
+fn as_129_a_key_replaced_in_its_file_hands_over_as_if_it_were_still_listed() {
     let place = Place::new();
-    let old = place.key("first.pem");
-    let mut keys = place.load(&["first.pem"]);
-    let new = place.key("first.pem");
+    let old = place.key("only.pem");
+    let mut keys = place.load(&["only.pem"]);
+    let new = place.key("only.pem");
+    assert!(keys.tick());
+    assert_eq!(active(&keys), old);
+    assert!(published(&keys, &new));
+    place.clock.advance(PUBLISHED_BEFORE_SIGNING);
     assert!(keys.tick());
     assert_eq!(active(&keys), new);
+    assert!(published(&keys, &old));
+    place.clock.advance(TOKEN_LIFETIME);
+    assert!(keys.tick());
     assert!(!published(&keys, &old));
 }
 
@@ -119,7 +134,7 @@ fn a_damaged_file_leaves_the_keys_in_force() {
     assert_eq!(active(&keys), old);
     let new = place.key("first.pem");
     assert!(keys.tick());
-    assert_eq!(active(&keys), new);
+    assert!(published(&keys, &new));
 }
 
 #[test]
