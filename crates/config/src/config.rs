@@ -145,7 +145,8 @@ pub enum Transport {
     /// Streamable HTTP: one endpoint, JSON or event stream per response.
     #[default]
     StreamableHttp,
-    /// HTTP with server-sent events: the older two-endpoint transport.
+    /// HTTP with server-sent events: the two-endpoint transport of 2024-11-05. Refused by the validator: its second
+    /// endpoint, named in the first one's stream, cannot be reached through one proxied path.
     Sse,
 }
 
@@ -170,7 +171,7 @@ pub enum HeaderStrategy {
     /// `Authorization: Bearer …` in place of the client's own token.
     #[default]
     Replace,
-    /// The bare token in [`UpstreamInject::custom_header_name`]; `Authorization` is removed.
+    /// `Bearer …` in the header [`UpstreamInject::custom_header_name`], and no `Authorization`.
     Custom,
 }
 

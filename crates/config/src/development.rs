@@ -118,15 +118,7 @@ mod tests {
         assert_eq!(validate(&config, Profile::Development), []);
         let errors = validate(&config, Profile::Production);
         let paths: Vec<&str> = errors.iter().filter(|p| p.is_error()).map(|p| p.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "server.url",
-                "authServer.upstreamProviders[0].localConfig.developmentUser",
-                "authServer.signingKeySecretRefs",
-                "authServer.hmacSecretRefs",
-            ]
-        );
+        assert_eq!(paths, ["server.url", "authServer.upstreamProviders[0].localConfig.developmentUser",]);
         assert_eq!(config.resource(), "http://127.0.0.1:8080/mcp");
     }
 

@@ -21,6 +21,15 @@ impl Config {
         shape::deserialize(yaml::parse(yaml)?)
     }
 
+    /// Reads what is left of a configuration file without the mistakes in its shape, and those mistakes: for a check that
+    /// reports what is wrong with the rest as well.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no YAML.
+    pub fn load_rest(path: &Path) -> Result<(Self, Vec<Problem>), Problems> {
+        shape::deserialize_rest(yaml::parse(&read(path)?)?)
+    }
+
     /// Reads a configuration file; see [`parse`](Self::parse).
     ///
     /// # Errors

@@ -23,13 +23,20 @@ enum Step {
 }
 
 /// Deserializes a value of a known shape.
-pub(crate) fn deserialize<T: DeserializeOwned>(mut value: Value) -> Result<T, Problems> {
+pub(crate) fn deserialize<T: DeserializeOwned>(value: Value) -> Result<T, Problems> {
+    match deserialize_rest(value)? {
+        (read, problems) if problems.is_empty() => Ok(read),
+        (_, problems) => Err(Problems(problems)),
+    }
+}
+
+/// Deserializes what is left of a value without its mistakes, and reports those.
+pub(crate) fn deserialize_rest<T: DeserializeOwned>(mut value: Value) -> Result<(T, Vec<Problem>), Problems> {
     let mut problems = Vec::new();
     let mut removed = Removed::default();
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&value) {
-            Ok(read) if problems.is_empty() => return Ok(read),
-            Ok(_) => return Err(Problems(problems)),
+            Ok(read) => return Ok((read, problems)),
             Err(error) => error,
         };
         let path = steps(error.path());

@@ -22,7 +22,7 @@ const MAX_DOCUMENT_SIZE: ByteSize = ByteSize::kibibytes(10);
 pub(super) fn check(config: &Config, auth_server: &AuthServer, profile: Profile, findings: &mut Findings) {
     issuer(config, auth_server, findings);
     upstream::check(auth_server, profile, findings);
-    keys(config, auth_server, profile, findings);
+    keys(auth_server, findings);
     lifespans(&auth_server.token_lifespans, findings);
     scopes(auth_server, findings);
     audiences(config, auth_server, findings);
@@ -72,23 +72,16 @@ fn issuer(config: &Config, auth_server: &AuthServer, findings: &mut Findings) {
     }
 }
 
-fn keys(config: &Config, auth_server: &AuthServer, profile: Profile, findings: &mut Findings) {
+fn keys(auth_server: &AuthServer, findings: &mut Findings) {
     let lists = [
-        ("signingKeySecretRefs", auth_server.signing_key_secret_refs.len(), "tokens"),
-        ("hmacSecretRefs", auth_server.hmac_secret_refs.len(), "registrations and refresh tokens"),
+        ("signingKeySecretRefs", auth_server.signing_key_secret_refs.len()),
+        ("hmacSecretRefs", auth_server.hmac_secret_refs.len()),
     ];
-    for (key, count, lost) in lists {
-        let at = format!("authServer.{key}");
-        if count > MAX_SECRETS {
-            findings.error(&at, format!("has {count} entries; at most {MAX_SECRETS} are used"));
-        }
-        if count == 0 && config.state_dir.is_none() && profile == Profile::Production {
-            let message =
-                format!("is required without stateDir: all {lost} would be void after every restart");
-            let hint =
-                "refer to your own, or set stateDir to a directory where the server keeps what it creates";
-            findings.push(Problem::error(at, message).with_hint(hint));
-        }
+    for (key, count) in lists.into_iter().filter(|(_, count)| *count > MAX_SECRETS) {
+        findings.error(
+            &format!("authServer.{key}"),
+            format!("has {count} entries; at most {MAX_SECRETS} are used"),
+        );
     }
 }
 

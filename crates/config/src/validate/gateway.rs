@@ -1,6 +1,6 @@
 //! The top level: listener, MCP server, egress, and the choice of authorization server.
 
-use crate::config::{Config, HeaderStrategy, Oidc, UpstreamInject};
+use crate::config::{Config, HeaderStrategy, Oidc, Transport, UpstreamInject};
 use crate::problem::Problem;
 
 use super::findings::Findings;
@@ -111,6 +111,11 @@ fn server(config: &Config, profile: Profile, findings: &mut Findings) {
     }) {
         findings
             .error("server.path", format!("{path:?} is served by the gateway itself; choose another path"));
+    }
+    if server.transport == Transport::Sse {
+        let message =
+            "the 2024-11-05 HTTP+SSE transport is not served; streamable-http carries SSE responses";
+        findings.error("server.transport", message);
     }
     upstream_inject(config, &server.upstream_inject, findings);
     findings.scopes("server.requiredScopes", &server.required_scopes);

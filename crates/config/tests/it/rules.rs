@@ -106,8 +106,6 @@ fn an_empty_configuration_names_all_that_is_required() {
             "authServer.issuer",
             "authServer.upstreamProviders[0].name",
             "authServer.upstreamProviders[0].type",
-            "authServer.signingKeySecretRefs",
-            "authServer.hmacSecretRefs",
             "authServer.cimd.pinnedDocuments",
             "authServer.cimd.pinnedDocuments[0].clientId",
             "authServer.cimd.pinnedDocuments[0].file",
@@ -207,6 +205,13 @@ fn server_rules() {
                 "not the name",
             ),
             (EXTERNAL, inject, r#"{"providerName": "corp"}"#, inject, "needs authServer"),
+            (
+                OIDC,
+                "server.transport",
+                "\"sse\"",
+                "server.transport",
+                "streamable-http carries SSE responses",
+            ),
         ],
     );
     assert_eq!(problems(OIDC, "server.path", Some("\"/health-records\""), Profile::Production), []);

@@ -20,8 +20,7 @@ pub(crate) fn serve(args: Serve) -> Result<(), Failure> {
     let runtime = runtime.map_err(|error| Failure::from_error(&error))?;
     runtime.block_on(async {
         if args.check {
-            let listen = args.listen.unwrap_or(DEVELOPMENT);
-            return report(&check(&configuration(&args, listen)?, profile(&args)));
+            return report(&all_problems(&args)?);
         }
         let running = start(&args).await?;
         until_told_to_stop(running).await
@@ -69,6 +68,20 @@ fn configuration(args: &Serve, listen: SocketAddr) -> Result<Config, Problems> {
         None => {}
     }
     Ok(config)
+}
+
+/// Mistakes in the file's shape, and what is wrong with everything else in it.
+fn all_problems(args: &Serve) -> Result<Vec<Problem>, Problems> {
+    let listen = args.listen.unwrap_or(DEVELOPMENT);
+    let (config, mut problems) = match &args.config {
+        Some(file) if !args.dev => Config::load_rest(file)?,
+        Some(_) | None => (configuration(args, listen)?, Vec::new()),
+    };
+    let reported: Vec<String> = problems.iter().map(|problem| problem.path.clone()).collect();
+    // A value that was left out for its shape would be reported as missing.
+    let new = |problem: &Problem| !reported.iter().any(|path| problem.path.starts_with(path.as_str()));
+    problems.extend(check(&config, profile(args)).into_iter().filter(new));
+    Ok(problems)
 }
 
 /// The result of a check: warnings and errors to standard error, the verdict to standard output.

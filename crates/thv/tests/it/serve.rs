@@ -47,6 +47,20 @@ egress: {caBundle: /nonexistent/ca.pem}
 }
 
 #[test]
+fn a_check_reports_mistakes_in_the_shape_together_with_those_in_the_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("thv.yaml");
+    let yaml =
+        "publicUrl: https://mcp.example.com\nserver: {url: \"ftp://x\", trasport: sse}\nlisten: nowhere\n";
+    fs::write(&file, yaml).unwrap();
+    let run = thv(&["serve", "-c", file.to_str().unwrap(), "--check"]);
+    assert_eq!(run.code, Some(1));
+    for path in ["server.trasport", "listen", "server.url", "authServer"] {
+        assert!(run.stderr.contains(&format!("error: {path}: ")), "{path} is missing from\n{}", run.stderr);
+    }
+}
+
+#[test]
 fn a_check_of_an_unknown_key_suggests_the_right_one() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("thv.yaml");
