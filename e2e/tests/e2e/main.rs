@@ -1,0 +1,21 @@
+//! End-to-end tests: the real `thv` program, real MCP clients and servers, a real identity provider, a real browser.
+//!
+//! `scripts/install-tools` installs what they run; a missing tool is a failure that says so. Logs and screenshots are kept
+//! in `e2e-artifacts` in Cargo's target directory.
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod error_pages;
+#[cfg(test)]
+mod inspector;
+#[cfg(test)]
+mod oidc_upstream;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod sdk_client;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod transparency;

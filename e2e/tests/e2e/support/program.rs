@@ -1,0 +1,126 @@
+//! A running program whose output is kept.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longest wait for a program to print something or to end.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A child process, killed when dropped. Everything it prints goes to a log file too.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    stdout: watch::Receiver<String>,
+    stderr: watch::Receiver<String>,
+    pumps: Vec<JoinHandle<()>>,
+}
+
+impl Program {
+    pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let open = || OpenOptions::new().create(true).append(true).open(log).expect("a log file");
+        let (out, stdout) = watch::channel(String::new());
+        let (err, stderr) = watch::channel(String::new());
+        let pumps = vec![
+            tokio::spawn(pump(child.stdout.take().expect("piped"), out, open())),
+            tokio::spawn(pump(child.stderr.take().expect("piped"), err, open())),
+        ];
+        Self { name: name.to_owned(), child, stdout, stderr, pumps }
+    }
+
+    /// Everything printed so far.
+    pub(crate) fn output(&self) -> String {
+        format!("{}{}", *self.stdout.borrow(), *self.stderr.borrow())
+    }
+
+    /// Waits until `find` finds something in what the program printed to stdout or stderr.
+    pub(crate) async fn printed<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let (mut out, mut err) = (self.stdout.clone(), self.stderr.clone());
+        let found = async {
+            loop {
+                if let Some(found) = find(&self.output()) {
+                    return Some(found);
+                }
+                let alive = tokio::select! {
+                    Ok(()) = out.changed() => true,
+                    Ok(()) = err.changed() => true,
+                    else => false,
+                };
+                if !alive {
+                    return find(&self.output());
+                }
+            }
+        };
+        let found = timeout(PATIENCE, found).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("{} never printed {what}:\n{}", self.name, self.output()))
+    }
+
+    /// The JSON objects that the program prints, one a line, as soon as there is one that `wanted` accepts.
+    pub(crate) async fn event(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.printed(what, |text| events(text).find(|event| wanted(event))).await
+    }
+
+    /// All JSON objects printed so far.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        events(&self.stdout.borrow()).collect()
+    }
+
+    /// Asks the program to end, as an operator does.
+    pub(crate) async fn terminate(self) -> (ExitStatus, String) {
+        let id =
+            self.child.id().unwrap_or_else(|| panic!("{} has ended already:\n{}", self.name, self.output()));
+        let told =
+            Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().await.expect("sh runs");
+        assert!(told.success(), "{} has ended already", self.name);
+        self.ended().await
+    }
+
+    /// Waits for the program to end by itself: its exit status and all it printed.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
+        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
+            panic!("{} did not end within {PATIENCE:?}:\n{}", self.name, self.output());
+        };
+        for pump in self.pumps.drain(..) {
+            pump.await.expect("output is read");
+        }
+        (status.expect("a status"), self.output())
+    }
+
+    /// Waits for the program to end well: what it printed to stdout.
+    pub(crate) async fn succeeded(self) -> String {
+        let (stdout, name) = (self.stdout.clone(), self.name.clone());
+        let (status, output) = self.ended().await;
+        assert!(status.success(), "{name}: {status}\n{output}");
+        stdout.borrow().clone()
+    }
+}
+
+fn events(text: &str) -> impl Iterator<Item = Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object)
+}
+
+async fn pump(mut from: impl AsyncRead + Unpin, to: watch::Sender<String>, mut log: File) {
+    let mut chunk = vec![0; 16 * 1024];
+    let mut cut = Vec::new();
+    while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        log.write_all(&chunk[..length]).expect("the log is written");
+        cut.extend_from_slice(&chunk[..length]);
+        // A character may be split between two reads.
+        let whole = cut.utf8_chunks().next().map_or(0, |first| first.valid().len());
+        let rest = cut.split_off(if whole == 0 { cut.len() } else { whole });
+        let text = String::from_utf8_lossy(&cut).into_owned();
+        to.send_modify(|all| all.push_str(&text));
+        cut = rest;
+    }
+}
