@@ -36,11 +36,14 @@ async fn start(args: &Serve) -> Result<Running, Failure> {
     if !args.dev {
         return Ok(run(configuration(args, DEVELOPMENT)?, options).await?);
     }
+    let wanted = match args.listen {
+        Some(flag) => flag,
+        None => configuration(args, DEVELOPMENT)?.listen,
+    };
     // Bound before it is configured: with port 0 nobody knows the URLs before.
-    let socket = bind(args.listen.unwrap_or(DEVELOPMENT)).await?;
-    let address = local_address(&socket)?;
-    let config = configuration(args, address)?;
-    options.socket = (config.listen == address).then_some(socket);
+    let socket = bind(wanted).await?;
+    let config = configuration(args, local_address(&socket)?)?;
+    options.socket = Some(socket);
     let steps = next_steps(&config);
     let running = run(config, options).await?;
     printer::data(&steps)?;
