@@ -53,10 +53,7 @@ impl AuthServer {
         let client = client::resolve(&params, &self.inner.clients, source).await?;
         let redirect = redirect_uri::prove(&params, &client)?;
         match check_rest(&params, &client, settings, &redirect) {
-            Ok((mut approved, prompt)) => {
-                self.inner.client_keys.snapshot(&mut approved.client).await;
-                Ok(AuthorizationRequest { redirect, approved, prompt })
-            }
+            Ok((approved, prompt)) => Ok(AuthorizationRequest { redirect, approved, prompt }),
             Err(error) => Err(AuthorizationError::Redirect(Box::new(redirect), error)),
         }
     }

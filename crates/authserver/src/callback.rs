@@ -104,13 +104,16 @@ impl AuthServer {
         let state = one("state")?.ok_or_else(malformed_callback)?;
         let pending = self.take_pending(state, request.headers()).await?;
         let redirect = RedirectProven::of(&pending.request);
+        let refused =
+            |error: UpstreamError| upstream_refused(redirect.clone(), inner.upstream.name(), &error);
+        // Whose answer it is comes first, for errors too (RFC 9207 §2.4): another server must not end this login.
+        inner.upstream.check_iss(one("iss")?).await.map_err(refused)?;
         if let Some(error) = one("error")? {
             return Err(AuthorizationError::Redirect(Box::new(redirect), upstream_error(error)));
         }
         let code = one("code")?.ok_or_else(malformed_callback)?;
         let verifier = &pending.upstream_verifier;
-        let login = inner.upstream.redeem(code, verifier, &pending.upstream_nonce, one("iss")?).await;
-        let login = login.map_err(|error| upstream_refused(redirect, inner.upstream.name(), &error))?;
+        let login = inner.upstream.redeem(code, verifier, &pending.upstream_nonce).await.map_err(refused)?;
         let sign_in = SignIn::new(login.subject, inner.clock.now());
         let PendingAuthorization { request: approved, approved_by, .. } = pending;
         self.complete(approved, approved_by, sign_in, login.tokens, request.headers()).await
@@ -136,7 +139,7 @@ impl AuthServer {
     /// The user is known: issues the code and sends the browser back to the client.
     pub(crate) async fn complete(
         &self,
-        request: ApprovedRequest,
+        mut request: ApprovedRequest,
         approved_by: Option<String>,
         sign_in: SignIn,
         tokens: Option<UpstreamTokens>,
@@ -151,6 +154,8 @@ impl AuthServer {
             return Ok(response);
         }
         self.remember_approval(&sign_in.subject, &request).await;
+        // Only now: strangers cannot make us fetch keys.
+        inner.client_keys.snapshot(&mut request.client).await;
         let code = self.issue_code(&request, &sign_in, tokens).await.map_err(PageError::from)?;
         inner.metrics.login(inner.upstream.provider_type(), "success");
         tracing::info!(

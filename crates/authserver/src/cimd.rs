@@ -187,8 +187,10 @@ impl Shared {
         };
         self.metrics.metadata_document_fetch("failed");
         tracing::warn!(
-            cimd.url = url.as_str(), error.reason = error.reason(),
-            error = thv_telemetry::chain(&error), "client metadata document could not be fetched"
+            cimd.url = url.as_str(),
+            error.reason = error.reason(),
+            error = thv_telemetry::chain(&error),
+            "client metadata document could not be fetched"
         );
         self.stale(url, cached.as_deref(), ResolveError::Fetch(Arc::new(error)))
     }
@@ -224,7 +226,8 @@ impl Shared {
         let now = self.clock.now();
         let fresh_until = freshness::fresh_until(now, url.as_str(), &headers, &self.settings.freshness);
         let refresh_at = now + fresh_until.since(now) * 4 / 5;
-        self.cache.keep(url.as_str(), Cached { document: Arc::clone(&document), headers, refresh_at, fresh_until });
+        self.cache
+            .keep(url.as_str(), Cached { document: Arc::clone(&document), headers, refresh_at, fresh_until });
         document
     }
 
@@ -261,4 +264,50 @@ fn revalidated(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     headers.remove(AGE);
     headers.extend(caching_headers(not_modified));
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thv_clock::{ManualClock, Timestamp};
+    use thv_egress::{Policy, Roots};
+    use thv_oauth::scope::ScopeSet;
+
+    const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn resolver(clock: &ManualClock) -> Resolver {
+        let minute = Duration::from_secs(60);
+        let settings = CimdSettings {
+            cache_max_size: 10,
+            freshness: Bounds { fallback: minute, min: minute, max: minute },
+            stale_if_error: Duration::from_secs(3600),
+            max_document_size: 5 * 1024,
+            allow_loopback: false,
+            policy: DocumentPolicy {
+                supported_auth_methods: Vec::new(),
+                scopes_supported: ScopeSet::default(),
+            },
+        };
+        let egress = Egress::new(Policy::public(), &Roots::load(None).unwrap());
+        let metrics = Arc::new(Metrics::new("test"));
+        Resolver::new(settings, HashMap::new(), egress, clock.shared(), metrics, TaskTracker::new())
+    }
+
+    #[tokio::test]
+    async fn c7_who_looked_just_before_a_flight_landed_gets_what_it_brought() {
+        let clock = ManualClock::at(Timestamp::from_secs(1000));
+        let resolver = resolver(&clock);
+        let url = MetadataUrl::parse("https://127.0.0.1/c", false).unwrap();
+        // The caller found nothing; meanwhile the document came.
+        let document = Arc::new(Document::new(ClientMetadata::public(Vec::new())));
+        resolver.shared.keep(&url, document, HeaderMap::new());
+        assert!(resolver.renew(&url, SOURCE).await.unwrap().is_ok());
+        assert_eq!(resolver.shared.budget.spend(&url, SOURCE), Ok(()), "nothing was fetched for it");
+        // The caller found a document that was due; meanwhile a new one was refused.
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(resolver.shared.budget.spend(&url, SOURCE), Ok(()));
+        resolver.shared.cache.forget(url.as_str());
+        let outcome = resolver.renew(&url, SOURCE).await.unwrap();
+        assert!(matches!(outcome, Err(ResolveError::Busy(BudgetExceeded::Url))), "{outcome:?}");
+    }
 }

@@ -30,7 +30,6 @@ pub(crate) struct Client {
     pub(crate) client_id: String,
     pub(crate) metadata: Arc<ClientMetadata>,
     pub(crate) material_hash: String,
-    pub(crate) secret_digest: Option<[u8; 32]>,
     /// What may be granted to it at most.
     pub(crate) scopes: ScopeSet,
 }
@@ -49,7 +48,6 @@ impl Client {
             auth_method: self.metadata.token_endpoint_auth_method,
             jwks: self.metadata.jwks.clone(),
             jwks_uri: self.metadata.jwks_uri.clone(),
-            secret_digest: self.secret_digest,
             may_refresh: self.metadata.grant_types.contains(&GrantType::RefreshToken),
             metadata_hash: self.material_hash.clone(),
         }
@@ -125,7 +123,7 @@ impl ClientRefusal {
             ),
             Self::Document(ResolveError::Document(refusal)) => (
                 StatusCode::BAD_REQUEST,
-                ErrorCode::InvalidClient,
+                refusal.rule.error_code(),
                 format!("For the application's publisher: {}.", refusal.fix),
             ),
             Self::Document(ResolveError::Busy(_)) => (
@@ -165,7 +163,7 @@ impl ClientResolver {
     pub(crate) async fn resolve(&self, client_id: &str, source: IpAddr) -> Result<Client, ClientRefusal> {
         if let Some(client) = self.preregistered.get(client_id) {
             let metadata = Arc::new(client.metadata.clone());
-            return Ok(self.client(client_id, metadata, client.secret_digest));
+            return Ok(self.client(client_id, metadata));
         }
         if looks_like_url(client_id) {
             return self.resolve_document(client_id, source).await;
@@ -173,10 +171,19 @@ impl ClientResolver {
         if stateless::is_stateless(client_id) {
             let metadata =
                 stateless::decode(client_id, &self.hmac.load()).ok_or(ClientRefusal::ForeignRegistration)?;
-            return Ok(self.client(client_id, Arc::new(metadata), None));
+            return Ok(self.client(client_id, Arc::new(metadata)));
         }
         let stored = self.stored.load(client_id).await?.ok_or(ClientRefusal::Unknown)?;
-        Ok(self.client(client_id, Arc::new(stored.metadata), stored.secret_digest))
+        Ok(self.client(client_id, Arc::new(stored.metadata)))
+    }
+
+    /// SHA-256 of a confidential client's secret. It is looked up when it is needed and travels with nothing, so that a
+    /// preregistered client's secret can be changed.
+    pub(crate) async fn secret_digest(&self, client_id: &str) -> Result<Option<[u8; 32]>, StoreError> {
+        if let Some(client) = self.preregistered.get(client_id) {
+            return Ok(client.secret_digest);
+        }
+        Ok(self.stored.load(client_id).await?.and_then(|stored| stored.secret_digest))
     }
 
     /// Whether `client_id` could name a client, as far as can be told without fetching a document.
@@ -203,28 +210,22 @@ impl ClientResolver {
             scopes: self.grantable(&document.metadata),
             material_hash: document.material_hash.clone(),
             metadata: Arc::clone(&document.metadata),
-            secret_digest: None,
         })
     }
 
-    fn client(
-        &self,
-        client_id: &str,
-        metadata: Arc<ClientMetadata>,
-        secret_digest: Option<[u8; 32]>,
-    ) -> Client {
+    fn client(&self, client_id: &str, metadata: Arc<ClientMetadata>) -> Client {
         Client {
             client_id: client_id.to_owned(),
             scopes: self.grantable(&metadata),
             material_hash: metadata.material_hash(),
             metadata,
-            secret_digest,
         }
     }
 
-    /// Declared scopes that are supported, or all supported ones when none is declared; with the baseline (A8).
+    /// Declared scopes that are supported, or all supported ones when none is declared; with the baseline (A8). A client that
+    /// declares only scopes of others gets the baseline alone: what it declares is a ceiling.
     fn grantable(&self, metadata: &ClientMetadata) -> ScopeSet {
-        let declared = metadata.scope.as_ref().filter(|scope| !scope.is_empty());
+        let declared = metadata.scope.as_ref();
         declared
             .map_or_else(|| self.scopes_supported.clone(), |scope| scope.intersection(&self.scopes_supported))
             .union(&self.baseline)

@@ -39,7 +39,7 @@ impl Bucket {
     }
 }
 
-/// Buckets per key. At most `capacity` keys are remembered, the least recently used is forgotten first: under a flood of
+/// Buckets per key, which must be small: text from outside comes as its digest. At most `capacity` keys are remembered, the least recently used is forgotten first: under a flood of
 /// keys a forgotten one starts afresh, and the caller's total limit is what holds.
 pub(crate) struct RateLimit<K> {
     rate: Rate,

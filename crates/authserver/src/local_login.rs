@@ -48,7 +48,7 @@ impl AuthServer {
         let password = SecretString::from(form.one("password").ok().flatten().unwrap_or_default());
         let allowed = users.is_development()
             || (inner.limits.logins.take(source_key(source.addr))
-                && inner.limits.login_names.take(username.to_owned()));
+                && inner.limits.login_names.take(sha256(username.as_bytes())));
         let refusal = if allowed {
             match users.authenticate(username, &password).await {
                 Some(subject) => {

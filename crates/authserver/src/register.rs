@@ -92,20 +92,30 @@ impl AuthServer {
             issued_at: now,
             used_at: None,
         };
-        self.insert_registration(stored, now).await?;
+        self.insert_registration(stored).await?;
         Ok(self.registered(&metadata, secret.as_ref(), now))
     }
 
-    async fn insert_registration(&self, stored: StoredClient, now: Timestamp) -> Result<(), EndpointError> {
+    async fn insert_registration(&self, stored: StoredClient) -> Result<(), EndpointError> {
         let clients = &self.inner.stores.clients;
         match clients.insert(stored.clone()).await {
             Err(StoreError::Full { .. }) => {
-                let retention = self.inner.settings.registration_retention;
-                clients.reap(now - retention.unused, now - retention.without_grant).await?;
+                self.reap_registrations().await?;
                 Ok(clients.insert(stored).await?)
             }
             outcome => Ok(outcome?),
         }
+    }
+
+    /// Forgets stored registrations that were never used or whose last grant ended, each after its time (A14). Called from
+    /// time to time; returns how many are gone.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn reap_registrations(&self) -> Result<usize, StoreError> {
+        let (now, retention) = (self.inner.clock.now(), self.inner.settings.registration_retention);
+        let clients = &self.inner.stores.clients;
+        clients.reap(now - retention.unused, now - retention.without_grant).await
     }
 
     fn registered(

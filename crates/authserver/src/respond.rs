@@ -59,7 +59,16 @@ impl PageError {
             detail = self.message,
             "authorization refused with a page"
         );
-        with_reason(pages::error(&self, &correlation), self.reason)
+        let mut response = with_reason(pages::error(&self, &correlation), self.reason);
+        let retry_after = match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Some(60),
+            StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 

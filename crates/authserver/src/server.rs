@@ -10,6 +10,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use thv_clock::SharedClock;
 use thv_egress::client::Client as Egress;
+use thv_jose::digest::Digest;
 use thv_jose::reload::{HmacHandle, KeyHandle};
 use thv_store::records::GrantId;
 use thv_store::{StoreError, Stores};
@@ -94,7 +95,7 @@ impl Inner {
 pub(crate) struct Limits {
     pub(crate) registrations: RateLimit<IpAddr>,
     pub(crate) logins: RateLimit<IpAddr>,
-    pub(crate) login_names: RateLimit<String>,
+    pub(crate) login_names: RateLimit<Digest>,
 }
 
 const REMEMBERED_SOURCES: u64 = 10_000;

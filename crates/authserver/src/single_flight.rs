@@ -105,4 +105,21 @@ mod tests {
         gate.notify_one();
         assert_eq!(call(flights).await, Some(1), "a later call flies anew");
     }
+
+    #[tokio::test]
+    async fn a_flight_that_panics_ends_and_the_next_one_starts() {
+        let flights = SingleFlight::new(TaskTracker::new());
+        assert_eq!(flights.start("url", || async { panic!("as the test wants it") }).await, None);
+        assert_eq!(flights.start("url", || async { 1 }).await, Some(1));
+    }
+
+    #[test]
+    fn work_that_a_stopped_runtime_refuses_ends_at_once() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let _entered = handle.enter();
+        let flights = SingleFlight::new(TaskTracker::new());
+        assert_eq!(flights.start("url", || async { 1 }).now_or_never(), Some(None));
+    }
 }

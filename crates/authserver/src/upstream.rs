@@ -134,18 +134,28 @@ impl Upstream {
         }
     }
 
-    /// Redeems the upstream's code. `iss` is the callback's parameter (RFC 9207), checked where the upstream announces it.
+    /// Checks the `iss` parameter of an authorization response (RFC 9207), before anything else in it is believed.
+    ///
+    /// An `oauth2` upstream has no issuer. That an answer is its own follows from `state`, which names the pending
+    /// authorization, and from the code verifier.
+    pub(crate) async fn check_iss(&self, iss: Option<&str>) -> Result<(), UpstreamError> {
+        match &self.kind {
+            Kind::Local(_) | Kind::OAuth2(_) => Ok(()),
+            Kind::Oidc(provider) => provider.check_iss(iss).await,
+        }
+    }
+
+    /// Redeems the upstream's code, after [`Self::check_iss`].
     pub(crate) async fn redeem(
         &self,
         code: &str,
         verifier: &SecretString,
         nonce: &str,
-        iss: Option<&str>,
     ) -> Result<UpstreamLogin, UpstreamError> {
         match &self.kind {
             Kind::Local(_) => Err(UpstreamError::unacceptable("a local login has no callback")),
-            Kind::Oidc(provider) => provider.redeem(&self.name, code, verifier, nonce, iss).await,
-            Kind::OAuth2(provider) => provider.redeem(&self.name, code, verifier, iss).await,
+            Kind::Oidc(provider) => provider.redeem(&self.name, code, verifier, nonce).await,
+            Kind::OAuth2(provider) => provider.redeem(&self.name, code, verifier).await,
         }
     }
 

@@ -53,7 +53,6 @@ fn sample_grant_client() -> GrantClient {
         auth_method: AuthMethod::None,
         jwks: None,
         jwks_uri: None,
-        secret_digest: None,
         may_refresh: true,
         metadata_hash: "h".to_owned(),
     }

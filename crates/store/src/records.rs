@@ -56,8 +56,6 @@ pub struct GrantClient {
     pub jwks: Option<serde_json::Value>,
     /// Where those keys are renewed from.
     pub jwks_uri: Option<String>,
-    /// SHA-256 of a preregistered or dynamically registered client's secret.
-    pub secret_digest: Option<[u8; 32]>,
     /// Whether the client may receive refresh tokens.
     pub may_refresh: bool,
     /// Hash of the material metadata at the time of the grant (AS-80).

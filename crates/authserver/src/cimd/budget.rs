@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thv_clock::SharedClock;
+use thv_jose::digest::{Digest, sha256};
 use thv_oauth::client_id::MetadataUrl;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -44,8 +45,8 @@ impl BudgetExceeded {
 }
 
 pub(super) struct Budget {
-    per_url: RateLimit<String>,
-    per_host: RateLimit<String>,
+    per_url: RateLimit<Digest>,
+    per_host: RateLimit<Digest>,
     per_source: RateLimit<IpAddr>,
     total: RateLimit<()>,
     slots: Arc<Semaphore>,
@@ -67,11 +68,12 @@ impl Budget {
         if !self.per_source.take(source_key(source)) {
             return Err(BudgetExceeded::Source);
         }
-        if !self.per_url.take(url.as_str().to_owned()) {
+        if !self.per_url.take(sha256(url.as_str().as_bytes())) {
             return Err(BudgetExceeded::Url);
         }
         // Without the port: one host is one victim, whatever port is knocked at.
-        if !self.per_host.take(url.hostname().trim_end_matches('.').to_ascii_lowercase()) {
+        let host = url.hostname().trim_end_matches('.').to_ascii_lowercase();
+        if !self.per_host.take(sha256(host.as_bytes())) {
             return Err(BudgetExceeded::Host);
         }
         if !self.total.take(()) {

@@ -62,7 +62,7 @@ impl Presented {
         let client_id = match (implied, named) {
             (Some(implied), Some(named)) if implied != named => {
                 let description = "the credentials are those of another client than client_id";
-                return Err(EndpointError::invalid_request("client_id_mismatch", description));
+                return Err(EndpointError::new(ErrorCode::InvalidClient, "client_id_mismatch", description));
             }
             (Some(client_id), _) => client_id,
             (None, Some(named)) => named.to_owned(),
@@ -108,7 +108,7 @@ impl AuthServer {
             (
                 AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost,
                 Credential::Basic(secret) | Credential::Post(secret),
-            ) => match client.secret_digest {
+            ) => match self.inner.clients.secret_digest(&client.client_id).await? {
                 // Digests of high-entropy secrets: comparing them reveals nothing about the secret.
                 Some(digest) if digest == sha256(secret.expose_secret().as_bytes()) => {
                     Ok(ClientAuthenticated(()))
@@ -116,10 +116,16 @@ impl AuthServer {
                 Some(_) | None => Err(presented.refused("client_secret_wrong", "the client secret is wrong")),
             },
             (AuthMethod::PrivateKeyJwt, Credential::Assertion(assertion)) => {
-                self.verify_assertion(assertion, client)
-                    .await
-                    .map_err(|error| presented.refused(error.reason(), &error.to_string()))?;
-                Ok(ClientAuthenticated(()))
+                match self.verify_assertion(assertion, client).await {
+                    Ok(()) => Ok(ClientAuthenticated(())),
+                    // Told `invalid_client`, a client would give up its registration for a passing fault.
+                    Err(error) if error.is_temporary() => Err(EndpointError::new(
+                        ErrorCode::TemporarilyUnavailable,
+                        error.reason(),
+                        error.to_string(),
+                    )),
+                    Err(error) => Err(presented.refused(error.reason(), &error.to_string())),
+                }
             }
             (expected, _) => {
                 let description = format!("this client authenticates with {}", expected.as_str());

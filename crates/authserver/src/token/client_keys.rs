@@ -47,6 +47,20 @@ pub(super) enum AssertionError {
 }
 
 impl AssertionError {
+    /// Whether it says nothing about the client.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Fetch(error) => error.is_temporary(),
+            Self::Store(_) => true,
+            Self::Verify(_)
+            | Self::NotTheClient
+            | Self::Jti
+            | Self::Replayed
+            | Self::NoKeys
+            | Self::Keys(_) => false,
+        }
+    }
+
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Verify(error) => error.reason(),
@@ -81,7 +95,8 @@ impl ClientKeys {
 
     /// Keeps the keys of a `jwks_uri` with the grant, so that the client can redeem and refresh while that host is down.
     pub(crate) async fn snapshot(&self, client: &mut GrantClient) {
-        let Some(uri) = client.jwks_uri.as_ref().filter(|_| client.auth_method == AuthMethod::PrivateKeyJwt) else {
+        let Some(uri) = client.jwks_uri.as_ref().filter(|_| client.auth_method == AuthMethod::PrivateKeyJwt)
+        else {
             return;
         };
         match self.cache.load(uri).await {
@@ -100,7 +115,12 @@ impl ClientKeys {
     /// The keys that count: fetched ones (again when `kid` is unknown to them), or those kept with the grant while the
     /// host is down. A host that answers has the last word, so that a key which the client withdrew is void.
     async fn current(&self, client: &GrantClient, assertion: &str) -> Result<Arc<Jwks>, AssertionError> {
-        let kept = || client.jwks.as_ref().map(|jwks| Jwks::from_value(jwks).map(Arc::new).map_err(AssertionError::Keys));
+        let kept = || {
+            client
+                .jwks
+                .as_ref()
+                .map(|jwks| Jwks::from_value(jwks).map(Arc::new).map_err(AssertionError::Keys))
+        };
         let Some(uri) = &client.jwks_uri else { return kept().unwrap_or(Err(AssertionError::NoKeys)) };
         match self.cache.load_for(uri, assertion).await {
             Ok(set) => Ok(Arc::clone(&set.keys)),

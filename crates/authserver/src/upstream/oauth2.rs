@@ -137,14 +137,11 @@ impl OAuth2Upstream {
         .url(request)
     }
 
-    /// `iss` is not compared: this kind of upstream has no issuer. That the answer is this upstream's follows from `state`,
-    /// which names the pending authorization, and from the code verifier.
     pub(super) async fn redeem(
         &self,
         upstream: &str,
         code: &str,
         verifier: &SecretString,
-        _iss: Option<&str>,
     ) -> Result<UpstreamLogin, UpstreamError> {
         let tokens =
             self.token_endpoint.exchange_code(code, &self.settings.redirect_uri, verifier, &[]).await?;

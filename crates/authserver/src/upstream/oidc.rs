@@ -82,16 +82,19 @@ impl OidcUpstream {
         .url(request)
     }
 
+    /// Checks the `iss` parameter of an authorization response (RFC 9207).
+    pub(super) async fn check_iss(&self, iss: Option<&str>) -> Result<(), UpstreamError> {
+        Ok(check_iss(&*self.metadata.load().await?, iss)?)
+    }
+
     pub(super) async fn redeem(
         &self,
         upstream: &str,
         code: &str,
         verifier: &SecretString,
         nonce: &str,
-        iss: Option<&str>,
     ) -> Result<UpstreamLogin, UpstreamError> {
         let metadata = self.metadata.load().await?;
-        check_iss(&metadata, iss)?;
         let endpoint = self.token_endpoint(&metadata)?;
         let tokens = endpoint.exchange_code(code, &self.settings.redirect_uri, verifier, &[]).await?;
         let id_token = tokens.id_token.as_ref();

@@ -195,10 +195,14 @@ async fn c1_documents_are_advertised_in_both_discovery_documents_only_when_enabl
         let documents = fixture.server.documents();
         for bytes in [&documents.authorization_server, &documents.openid] {
             let document: Value = serde_json::from_slice(bytes).unwrap();
-            let advertised = document.get("client_id_metadata_document_supported") == Some(&Value::Bool(true));
+            let advertised =
+                document.get("client_id_metadata_document_supported") == Some(&Value::Bool(true));
             assert_eq!(advertised, expected, "{document}");
             let methods = document["token_endpoint_auth_methods_supported"].as_array().unwrap();
-            assert!(methods.contains(&"none".into()) && methods.contains(&"private_key_jwt".into()), "{document}");
+            assert!(
+                methods.contains(&"none".into()) && methods.contains(&"private_key_jwt".into()),
+                "{document}"
+            );
         }
     }
 }
@@ -218,7 +222,8 @@ async fn c6_a_pinned_document_needs_no_fetch() {
     let world = World::with(|parts| {
         let document = public_client_document(&client_id, &[REDIRECT]).to_string();
         let policy = cimd(parts).policy;
-        let metadata = thv_oauth::metadata_document::examine(&url, document.as_bytes(), &policy).into_result().unwrap();
+        let metadata =
+            thv_oauth::metadata_document::examine(&url, document.as_bytes(), &policy).into_result().unwrap();
         parts.pinned_documents.insert(client_id.clone(), metadata);
     })
     .await;

@@ -146,7 +146,7 @@ impl Fixture {
 pub(crate) struct Flow {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
-    verifier: CodeVerifier,
+    pub(crate) verifier: CodeVerifier,
 }
 
 impl Flow {

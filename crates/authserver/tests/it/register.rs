@@ -86,6 +86,41 @@ async fn a14_unused_registrations_make_room_when_the_store_is_full() {
 }
 
 #[tokio::test]
+async fn a14_registrations_are_forgotten_when_unused_but_never_while_a_grant_lives() {
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+    let fixture = Fixture::with(|parts| parts.settings.confidential_registration = true);
+    let request = json!({"redirect_uris": ["https://app.example/callback"],
+        "token_endpoint_auth_method": "client_secret_post"});
+    let used = body_of(&fixture.post_json("/oauth/register", &request).await);
+    let unused = body_of(&fixture.post_json("/oauth/register", &request).await);
+    let flow = |registered: &Value| Flow {
+        redirect_uri: "https://app.example/callback".to_owned(),
+        ..Flow::new(registered["client_id"].as_str().unwrap())
+    };
+    let code = Browser::new(&fixture).authorize(&flow(&used).query(&[("scope", "offline_access")])).await;
+    let (used_flow, secret) = (flow(&used), used["client_secret"].as_str().unwrap());
+    let mut redemption = used_flow.redemption(&code).to_vec();
+    redemption.push(("client_secret", secret));
+    assert_eq!(fixture.token(&redemption).await.status(), StatusCode::OK);
+
+    let known = async |registered: &Value| {
+        let query = flow(registered).query(&[]);
+        Browser::new(&fixture).get(&format!("/oauth/authorize?{query}")).await.status() == StatusCode::OK
+    };
+    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 0);
+    fixture.clock.advance(HOUR * 25);
+    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 1);
+    assert!(known(&used).await && !known(&unused).await);
+    // The grant may be refreshed for 90 days.
+    fixture.clock.advance(HOUR * 24 * 90);
+    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 0);
+    assert!(known(&used).await);
+    fixture.clock.advance(HOUR * 24 * 31);
+    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 1);
+    assert!(!known(&used).await);
+}
+
+#[tokio::test]
 async fn as_102_a_confidential_client_gets_a_secret_once_and_must_use_it() {
     let fixture = Fixture::with(|parts| parts.settings.confidential_registration = true);
     let request = json!({"redirect_uris": [REDIRECT.replace("http://127.0.0.1:7777", "https://app.example")],

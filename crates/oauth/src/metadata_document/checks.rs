@@ -401,7 +401,7 @@ impl<'a> Examination<'a> {
 
     /// The declared scopes that are supported. What is not a scope token at all cannot be among them.
     fn declared_scope(&mut self) -> Option<ScopeSet> {
-        let declared = self.text("scope")?;
+        let declared = self.text("scope").filter(|declared| !declared.trim().is_empty())?;
         for name in declared.split(' ').filter(|name| !name.is_empty()) {
             if !self.policy.scopes_supported.contains(name) {
                 self.notes.push(format!("scope {} is not supported here", shown(name)));

@@ -139,7 +139,8 @@ fn answer(answers: &mut Answers, key: &SigningKey, request: &Request<Bytes>) -> 
 }
 
 async fn redeem(upstream: &OidcUpstream, iss: Option<&str>) -> Result<super::UpstreamLogin, UpstreamError> {
-    upstream.redeem("corp", "the-code", &SecretString::from("the-verifier"), "the-nonce", iss).await
+    upstream.check_iss(iss).await?;
+    upstream.redeem("corp", "the-code", &SecretString::from("the-verifier"), "the-nonce").await
 }
 
 fn query(url: &str) -> Params {
@@ -328,17 +329,14 @@ async fn u2_the_identity_comes_from_the_token_before_user_info_before_nothing() 
             settings.identity_from_token = identity;
             settings.userinfo = userinfo;
         });
-        let login = upstream.redeem("gh", "the-code", &verifier, None).await.unwrap();
+        let login = upstream.redeem("gh", "the-code", &verifier).await.unwrap();
         assert_eq!((login.subject.sub.as_str(), login.subject.name.as_deref()), (sub, name));
     }
     let upstream = provider.oauth2(|settings| settings.identity_from_token = Some(paths("account.missing")));
-    assert!(
-        upstream.redeem("gh", "the-code", &verifier, None).await.is_err(),
-        "no other identity takes its place"
-    );
+    assert!(upstream.redeem("gh", "the-code", &verifier).await.is_err(), "no other identity takes its place");
     provider.answers.lock().unwrap().user = Value::Null;
     let upstream = provider.oauth2(|settings| settings.userinfo = Some(provider.userinfo()));
-    assert!(upstream.redeem("gh", "the-code", &verifier, None).await.is_err(), "no user info, no login");
+    assert!(upstream.redeem("gh", "the-code", &verifier).await.is_err(), "no user info, no login");
 }
 
 #[tokio::test]

@@ -161,7 +161,9 @@ async fn c7_a_request_that_comes_just_as_the_fetch_ends_is_served() {
             let (server, client_id) = (world.fixture.server.clone(), client_id.clone());
             let uri = format!("/oauth/authorize?{}", Flow::new(&client_id).query(&[]));
             let request = Request::get(uri).body(Bytes::new()).unwrap();
-            tokio::spawn(async move { server.handle(request, Source { addr: IpAddr::from([192, 0, 2, 1]) }).await })
+            tokio::spawn(async move {
+                server.handle(request, Source { addr: IpAddr::from([192, 0, 2, 1]) }).await
+            })
         });
         for response in join_all(tasks).await {
             assert_accepted(&response.unwrap(), &client_id);

@@ -44,7 +44,6 @@ async fn as_58_client_id_equals_the_url_byte_for_byte() {
         "https://docs.example/%63lient",
         "https://DOCS.example/client",
         "http://docs.example/client",
-        "",
     ] {
         let client_id = world.publish("/client", |document| document["client_id"] = other.into());
         world.refuses(&client_id, "client_id_mismatch").await;
@@ -56,7 +55,8 @@ async fn as_58_client_id_equals_the_url_byte_for_byte() {
 #[tokio::test]
 async fn as_58_a_document_is_one_json_object_without_ambiguity() {
     let world = World::start().await;
-    let valid = thv_testkit::document_host::public_client_document(&super::client_id("/c"), &[REDIRECT]).to_string();
+    let valid =
+        thv_testkit::document_host::public_client_document(&super::client_id("/c"), &[REDIRECT]).to_string();
     let twice = valid.replacen('{', "{\"client_id\": \"https://docs.example/other\", ", 1);
     for (bytes, reason) in [
         (format!("[{valid}]"), "not_a_json_object"),
@@ -160,7 +160,8 @@ async fn as_65_to_67_a_client_must_be_able_to_do_something_here() {
 #[tokio::test]
 async fn as_64_without_a_declared_method_the_client_is_public() {
     let world = World::start().await;
-    let client_id = world.publish("/c", |document| apply(document, &json!({"token_endpoint_auth_method": null})));
+    let client_id =
+        world.publish("/c", |document| apply(document, &json!({"token_endpoint_auth_method": null})));
     let flow = Flow::new(&client_id);
     let code = Browser::new(&world.fixture).authorize(&flow.query(&[])).await;
     assert_eq!(world.fixture.redeem(&flow, &code).await.status(), StatusCode::OK);
@@ -200,10 +201,15 @@ async fn as_67_the_document_of_vs_code_works() {
     });
     let mut flow = Flow::new(&client_id);
     flow.redirect_uri = "http://127.0.0.1:33418/".to_owned();
-    let code = Browser::new(&world.fixture).authorize(&flow.query(&[("scope", "openid offline_access")])).await;
+    let code =
+        Browser::new(&world.fixture).authorize(&flow.query(&[("scope", "openid offline_access")])).await;
     let tokens = body(&world.fixture.redeem(&flow, &code).await);
     let refreshed = world.fixture.refresh(&client_id, tokens["refresh_token"].as_str().unwrap()).await;
-    assert_eq!(refreshed.status(), StatusCode::OK, "unsupported grant types take nothing from the supported ones");
+    assert_eq!(
+        refreshed.status(),
+        StatusCode::OK,
+        "unsupported grant types take nothing from the supported ones"
+    );
     flow.redirect_uri = "https://vscode.dev/redirect".to_owned();
     assert_accepted(&world.ask_with(&flow, &[]).await, "as_69");
     flow.redirect_uri = "https://vscode.dev:444/redirect".to_owned();
@@ -264,7 +270,8 @@ async fn as_21_and_22_a_login_keeps_the_port_it_began_with() {
 #[tokio::test]
 async fn as_21_localhost_and_its_address_are_not_the_same() {
     let world = World::start().await;
-    let client_id = world.publish("/c", |document| document["redirect_uris"] = json!(["http://localhost/callback"]));
+    let client_id =
+        world.publish("/c", |document| document["redirect_uris"] = json!(["http://localhost/callback"]));
     let mut flow = Flow::new(&client_id);
     flow.redirect_uri = "http://127.0.0.1:54321/callback".to_owned();
     assert_page(&world.ask_with(&flow, &[]).await, 400, "redirect_uri_not_registered");
@@ -285,14 +292,15 @@ async fn as_78_the_consent_page_shows_the_host_of_the_client_id() {
 
 #[tokio::test]
 async fn a8_scopes_are_the_declared_ones_that_are_supported_and_the_baseline() {
-    let world = World::with(|parts| parts.settings.baseline_scopes = ScopeSet::parse("openid").unwrap()).await;
+    let world =
+        World::with(|parts| parts.settings.baseline_scopes = ScopeSet::parse("openid").unwrap()).await;
     for (declared, requested, granted) in [
         (json!("email mcp:tools"), "", "email openid"),
         (json!("email mcp:tools"), "openid email profile mcp:tools", "email openid"),
-        (json!("mcp:tools"), "", "openid"),
         (json!(null), "", "email offline_access openid profile"),
         (json!(""), "", "email offline_access openid profile"),
         (json!(null), "profile mcp:tools", "profile"),
+        (json!("mcp:tools"), "", "openid"),
     ] {
         let client_id = world.publish("/c", |document| apply(document, &json!({"scope": declared})));
         let flow = Flow::new(&client_id);

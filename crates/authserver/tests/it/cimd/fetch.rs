@@ -19,7 +19,10 @@ use crate::fixture::REDIRECT;
 #[tokio::test]
 async fn as_55_only_status_200_is_success() {
     let world = World::start().await;
-    for status in [201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 429, 500, 503] {
+    for status in [
+        201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 410, 429, 500,
+        503,
+    ] {
         let path = format!("/{status}");
         let client_id = world.publish(&path, |_| {});
         world.host.set_status(&path, status);

@@ -20,7 +20,8 @@ async fn redeem_and_refresh(fixture: &Fixture, flow: &Flow, code: &str) {
 
 async fn logged_in(world: &World) -> (Flow, String) {
     let flow = Flow::new(&world.publish("/c", |_| {}));
-    let code = Browser::new(&world.fixture).authorize(&flow.query(&[("scope", "openid offline_access")])).await;
+    let code =
+        Browser::new(&world.fixture).authorize(&flow.query(&[("scope", "openid offline_access")])).await;
     (flow, code)
 }
 
@@ -57,7 +58,8 @@ async fn as_86_a_refresh_long_after_fetches_nothing() {
 async fn an_unknown_code_of_a_document_client_causes_no_fetch() {
     let world = World::start().await;
     let client_id = world.publish("/c", |_| {});
-    let form = [("grant_type", "refresh_token"), ("client_id", client_id.as_str()), ("refresh_token", "thvr_x")];
+    let form =
+        [("grant_type", "refresh_token"), ("client_id", client_id.as_str()), ("refresh_token", "thvr_x")];
     let refused = world.fixture.token(&form).await;
     crate::fixture::assert_error(&refused, 400, "invalid_grant", "grant_unknown");
     assert_eq!(world.host.total_requests(), 0);

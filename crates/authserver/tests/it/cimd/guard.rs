@@ -68,8 +68,16 @@ async fn c4_as_73_a_refused_address_is_not_dialled_and_open_and_closed_ports_loo
 #[tokio::test]
 async fn c4_a_refused_address_looks_like_a_name_without_addresses() {
     let nothing = ask(&public(&[]), "https://inside.example/c").await;
-    for special in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "192.0.2.1", "::1", "fd00::1", "2002:7f00:1::"]
-    {
+    for special in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "192.0.2.1",
+        "::1",
+        "fd00::1",
+        "2002:7f00:1::",
+    ] {
         let refused = ask(&public(&[special]), "https://inside.example/c").await;
         assert_page(&refused, 400, "cimd_unreachable");
         assert_eq!(told(&refused), told(&nothing), "{special}");
@@ -79,7 +87,9 @@ async fn c4_a_refused_address_looks_like_a_name_without_addresses() {
 #[tokio::test]
 async fn as_75_one_forbidden_address_condemns_the_whole_answer() {
     let open = Tripwire::on(LOOPBACK);
-    for answers in [["8.8.8.8", "127.0.0.1"], ["127.0.0.1", "8.8.8.8"], ["2001:4860:4860::8888", "::ffff:127.0.0.1"]] {
+    for answers in
+        [["8.8.8.8", "127.0.0.1"], ["127.0.0.1", "8.8.8.8"], ["2001:4860:4860::8888", "::ffff:127.0.0.1"]]
+    {
         let response = ask(&public(&answers), &format!("https://inside.example:{}/c", open.port())).await;
         assert_page(&response, 400, "cimd_unreachable");
         open.assert_untouched();
@@ -91,13 +101,27 @@ async fn as_75_no_spelling_of_a_loopback_address_is_dialled() {
     let open = Tripwire::on(LOOPBACK);
     let fixture = public(&["127.0.0.1"]);
     for host in [
-        "localhost", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.0.0.1.", "0.0.0.0", "[::]", "[::1]",
-        "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
+        "localhost",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "0.0.0.0",
+        "[::]",
+        "[::1]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
     ] {
         let response = ask(&fixture, &format!("https://{host}:{}/c", open.port())).await;
         let page = text(&response);
         assert_eq!(response.status(), 400, "{host}: {page}");
-        assert!(page.contains("cimd_unreachable") || page.contains("client_id_url_malformed"), "{host}: {page}");
+        assert!(
+            page.contains("cimd_unreachable") || page.contains("client_id_url_malformed"),
+            "{host}: {page}"
+        );
         open.assert_untouched();
     }
 }
@@ -107,7 +131,8 @@ async fn as_74_an_override_does_not_make_an_address_permitted() {
     let open = Tripwire::on(LOOPBACK);
     let addr = (LOOPBACK, open.port()).into();
     let fixture = Fixture::with(|parts| {
-        let policy = Policy { host_overrides: [("docs.example:443".to_owned(), addr)].into(), ..Policy::public() };
+        let policy =
+            Policy { host_overrides: [("docs.example:443".to_owned(), addr)].into(), ..Policy::public() };
         parts.egress = Client::new(policy, &Roots::load(None).unwrap());
         parts.settings.cimd = Some(cimd(parts));
     });
