@@ -13,6 +13,7 @@ mod request_object;
 pub(crate) mod resource;
 mod response_type;
 mod scope;
+mod state;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -38,7 +39,7 @@ impl AuthServer {
     pub(crate) async fn authorize(&self, request: &Request<Bytes>, source: Source) -> Response<Bytes> {
         let issuer = self.inner.settings.issuer.as_str();
         match self.check_authorization_request(request, source).await {
-            Ok(checked) => self.ask_consent(request.headers(), checked).await,
+            Ok(checked) => self.ask_consent(request.headers(), checked, source).await,
             Err(error) => error.into_response(issuer),
         }
     }
@@ -65,7 +66,7 @@ fn check_rest(
     settings: &crate::settings::Settings,
     redirect: &RedirectProven,
 ) -> Result<(ApprovedRequest, Prompt), RedirectError> {
-    redirect_uri::state_is_single(params)?;
+    state::check(params)?;
     request_object::refuse(params)?;
     response_type::check(params)?;
     let code_challenge = code_challenge::check(params)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use thv_clock::Timestamp;
 use thv_jose::digest::sha256;
@@ -21,8 +21,9 @@ use thv_store::{StoreError, Take};
 use crate::authorize::RedirectProven;
 use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS, SignIn};
 use crate::clients::for_log;
+use crate::limits::source_key;
 use crate::respond::{AuthorizationError, PageError, RedirectError, see_other};
-use crate::server::AuthServer;
+use crate::server::{AuthServer, Source};
 use crate::upstream::{UpstreamError, UpstreamRequest};
 
 /// However often it is refreshed, a family of refresh tokens ends after this.
@@ -35,9 +36,10 @@ impl AuthServer {
         headers: &HeaderMap,
         request: ApprovedRequest,
         approved_by: Option<String>,
+        source: Source,
     ) -> Response<Bytes> {
         let redirect = RedirectProven::of(&request);
-        let outcome = self.try_proceed(headers, request, approved_by, redirect).await;
+        let outcome = self.try_proceed(headers, request, approved_by, redirect, source).await;
         outcome.unwrap_or_else(|error| error.into_response(self.inner.settings.issuer.as_str()))
     }
 
@@ -47,6 +49,7 @@ impl AuthServer {
         request: ApprovedRequest,
         approved_by: Option<String>,
         redirect: RedirectProven,
+        source: Source,
     ) -> Result<Response<Bytes>, AuthorizationError> {
         let inner = &self.inner;
         let secure = inner.settings.secure();
@@ -61,11 +64,15 @@ impl AuthServer {
             let error = RedirectError::new(ErrorCode::LoginRequired, "prompt_none", "nobody is signed in");
             return Err(AuthorizationError::Redirect(Box::new(redirect), error));
         }
+        if !inner.limits.pending.take(source_key(source.addr)) {
+            return Err(too_many_logins().into());
+        }
         let browser = BrowserSecret::of(Cookie::Flow, headers, secure);
         let state = thv_jose::random::token();
         let verifier = CodeVerifier::from_random(thv_jose::random::bytes());
         let nonce = thv_jose::random::token();
         let upstream_request = UpstreamRequest {
+            base_path: inner.settings.base_path(),
             state: &state,
             code_challenge: &verifier.challenge(),
             nonce: &nonce,
@@ -73,7 +80,8 @@ impl AuthServer {
             prompt_login: request.prompt_login,
         };
         let location = inner.upstream.authorization_url(&upstream_request).await;
-        let location = location.map_err(|error| upstream_refused(redirect, inner.upstream.name(), &error))?;
+        let location =
+            location.map_err(|error| upstream_refused(redirect.clone(), inner.upstream.name(), &error))?;
         let now = inner.clock.now();
         let pending = PendingAuthorization {
             request,
@@ -84,7 +92,8 @@ impl AuthServer {
             upstream_nonce: nonce,
             expires_at: now + Duration::from_secs(FLOW_SECONDS),
         };
-        inner.stores.pending.insert(sha256(state.as_bytes()), pending, now).await.map_err(PageError::from)?;
+        let inserted = inner.stores.pending.insert(sha256(state.as_bytes()), pending, now).await;
+        inserted.map_err(|error| store_failed(redirect, &error))?;
         let mut response = see_other(&location);
         browser.set(Cookie::Flow, &mut response, secure);
         Ok(response)
@@ -156,13 +165,14 @@ impl AuthServer {
         self.remember_approval(&sign_in.subject, &request).await;
         // Only now: strangers cannot make us fetch keys.
         inner.client_keys.snapshot(&mut request.client).await;
-        let code = self.issue_code(&request, &sign_in, tokens).await.map_err(PageError::from)?;
+        let redirect = RedirectProven::of(&request);
+        let code = self.issue_code(&request, &sign_in, tokens).await;
+        let code = code.map_err(|error| store_failed(redirect.clone(), &error))?;
         inner.metrics.login(inner.upstream.provider_type(), "success");
         tracing::info!(
             client.id = &*for_log(&request.client.client_id), subject = sign_in.subject.sub, scope = %request.scopes,
             "authorization code issued"
         );
-        let redirect = RedirectProven::of(&request);
         let mut response = redirect.answer(&[("code", code.expose_secret())], inner.settings.issuer.as_str());
         sign_in.set(&mut response, secure, &hmac);
         Ok(response)
@@ -199,7 +209,9 @@ impl AuthServer {
         now: Timestamp,
     ) -> Grant {
         let settings = &self.inner.settings;
-        let refreshable = request.client.may_refresh && request.scopes.contains("offline_access");
+        // Not only with `offline_access`: clients that take their scopes from our challenge cannot know of it (RS-9), and
+        // declared the grant type to stay signed in (AS-126).
+        let refreshable = request.client.may_refresh;
         let refresh = refreshable.then(|| RefreshFamily {
             generation: 0,
             rotated_at: now,
@@ -242,6 +254,25 @@ fn upstream_refused(redirect: RedirectProven, upstream: &str, error: &UpstreamEr
     let code = if error.is_temporary() { ErrorCode::TemporarilyUnavailable } else { ErrorCode::ServerError };
     let description = format!("the login at the upstream \"{upstream}\" failed; the server's log says why");
     AuthorizationError::Redirect(Box::new(redirect), RedirectError::new(code, error.reason(), description))
+}
+
+fn store_failed(redirect: RedirectProven, error: &StoreError) -> AuthorizationError {
+    tracing::error!(error = thv_telemetry::chain(error), "store operation failed");
+    let description = "the server cannot reach its storage at the moment";
+    let error = RedirectError::new(ErrorCode::TemporarilyUnavailable, "store_unavailable", description);
+    AuthorizationError::Redirect(Box::new(redirect), error)
+}
+
+fn too_many_logins() -> PageError {
+    PageError {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        ..PageError::bad_request(
+            ErrorCode::TemporarilyUnavailable,
+            "login_rate",
+            "Too many logins were started from this network.",
+            "Wait a minute and start again from your application.",
+        )
+    }
 }
 
 fn malformed_callback() -> PageError {

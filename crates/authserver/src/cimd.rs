@@ -31,6 +31,9 @@ pub use self::check::{CheckReport, RuleResult, check};
 use self::fetch::{FetchError, Fetched};
 use crate::single_flight::{Flight, SingleFlight};
 
+/// How long a document stands in without its host having been asked, after it ended or after the host last failed.
+const UNASKED_STALE: Duration = Duration::from_secs(300);
+
 /// A document that passed every rule.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -168,7 +171,7 @@ impl Shared {
             Ok(slot) => slot,
             Err(exceeded) => {
                 self.metrics.metadata_document_fetch("over_budget");
-                return self.stale(url, cached.as_deref(), ResolveError::Busy(exceeded));
+                return self.over_budget(url, cached.as_deref(), exceeded);
             }
         };
         let validators = cached.as_deref().map(|cached| Validators::from(&cached.headers));
@@ -192,7 +195,19 @@ impl Shared {
             error = thv_telemetry::chain(&error),
             "client metadata document could not be fetched"
         );
+        if let Some(cached) = &cached {
+            self.cache.keep(url.as_str(), Cached { failed_at: Some(self.clock.now()), ..(**cached).clone() });
+        }
         self.stale(url, cached.as_deref(), ResolveError::Fetch(Arc::new(error)))
+    }
+
+    /// Nothing was asked, so nothing is known against the former document: but it stands in only shortly, or somebody who
+    /// uses up the budget could keep alive what the client has withdrawn.
+    fn over_budget(&self, url: &MetadataUrl, cached: Option<&Cached>, exceeded: BudgetExceeded) -> Outcome {
+        let now = self.clock.now();
+        let since = cached.map(|cached| cached.failed_at.max(Some(cached.fresh_until)));
+        let stands_in = since.flatten().is_some_and(|since| now < since + UNASKED_STALE);
+        self.stale(url, cached.filter(|_| stands_in), ResolveError::Busy(exceeded))
     }
 
     fn judge(&self, url: &MetadataUrl, fetched: fetch::Body) -> Outcome {
@@ -226,8 +241,11 @@ impl Shared {
         let now = self.clock.now();
         let fresh_until = freshness::fresh_until(now, url.as_str(), &headers, &self.settings.freshness);
         let refresh_at = now + fresh_until.since(now) * 4 / 5;
-        self.cache
-            .keep(url.as_str(), Cached { document: Arc::clone(&document), headers, refresh_at, fresh_until });
+        let document_kept = Arc::clone(&document);
+        self.cache.keep(
+            url.as_str(),
+            Cached { document: document_kept, headers, refresh_at, fresh_until, failed_at: None },
+        );
         document
     }
 
@@ -309,5 +327,26 @@ mod tests {
         resolver.shared.cache.forget(url.as_str());
         let outcome = resolver.renew(&url, SOURCE).await.unwrap();
         assert!(matches!(outcome, Err(ResolveError::Busy(BudgetExceeded::Url))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn as_72_a_document_whose_host_was_not_asked_stands_in_only_shortly() {
+        let clock = ManualClock::at(Timestamp::from_secs(1000));
+        let resolver = resolver(&clock);
+        let url = MetadataUrl::parse("https://127.0.0.1/c", false).unwrap();
+        let document = Arc::new(Document::new(ClientMetadata::public(Vec::new())));
+        resolver.shared.keep(&url, document, HeaderMap::new());
+        let asked_over_budget = async || {
+            assert_eq!(resolver.shared.budget.spend(&url, SOURCE), Ok(()));
+            resolver.renew(&url, SOURCE).await.unwrap()
+        };
+        clock.advance(Duration::from_secs(60 + 299));
+        assert!(asked_over_budget().await.is_ok());
+        clock.advance(Duration::from_secs(1));
+        assert!(matches!(asked_over_budget().await, Err(ResolveError::Busy(_))));
+        clock.advance(Duration::from_secs(1));
+        assert!(resolver.renew(&url, SOURCE).await.unwrap().is_ok(), "asked in vain: the host is down");
+        clock.advance(Duration::from_secs(299));
+        assert!(asked_over_budget().await.is_ok(), "and was, a moment ago");
     }
 }

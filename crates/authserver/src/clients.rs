@@ -46,6 +46,7 @@ impl Client {
             client_id: self.client_id.clone(),
             client_name: self.name().to_owned(),
             auth_method: self.metadata.token_endpoint_auth_method,
+            may_be_public: self.metadata.token_endpoint_auth_methods_supported.contains(&AuthMethod::None),
             jwks: self.metadata.jwks.clone(),
             jwks_uri: self.metadata.jwks_uri.clone(),
             may_refresh: self.metadata.grant_types.contains(&GrantType::RefreshToken),
@@ -240,9 +241,4 @@ pub(crate) fn for_log(client_id: &str) -> Cow<'_, str> {
         Some((start, end)) => Cow::Owned(format!("{start}…{end}")),
         None => Cow::Borrowed(client_id),
     }
-}
-
-/// Whether a client proves itself at the token endpoint with a secret.
-pub(crate) fn is_secret_method(method: AuthMethod) -> bool {
-    matches!(method, AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost)
 }

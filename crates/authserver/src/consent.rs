@@ -19,7 +19,7 @@ use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS, SignIn};
 use crate::clients::for_log;
 use crate::pages;
 use crate::respond::{PageError, RedirectError};
-use crate::server::AuthServer;
+use crate::server::{AuthServer, Source};
 use crate::settings::ConsentMode;
 
 const TICKET_DOMAIN: &str = "consent";
@@ -43,13 +43,14 @@ impl AuthServer {
         &self,
         headers: &HeaderMap,
         checked: AuthorizationRequest,
+        source: Source,
     ) -> Response<Bytes> {
         let AuthorizationRequest { redirect, approved: request, prompt } = checked;
         let inner = &self.inner;
         let sign_in = SignIn::read(headers, inner.settings.secure(), &inner.hmac.load(), inner.clock.now());
         let approved_by = match inner.settings.consent {
             ConsentMode::Required => None,
-            ConsentMode::Off => return self.proceed(headers, request, None).await,
+            ConsentMode::Off => return self.proceed(headers, request, None, source).await,
             ConsentMode::Remember if prompt.consent => None,
             ConsentMode::Remember => match &sign_in {
                 Some(sign_in) if self.approved_before(&sign_in.subject, &request).await => {
@@ -59,7 +60,7 @@ impl AuthServer {
             },
         };
         if approved_by.is_some() {
-            return self.proceed(headers, request, approved_by).await;
+            return self.proceed(headers, request, approved_by, source).await;
         }
         if prompt.none {
             let code = if sign_in.is_some() { ErrorCode::ConsentRequired } else { ErrorCode::LoginRequired };
@@ -86,7 +87,7 @@ impl AuthServer {
     }
 
     /// `POST /oauth/consent`: the user's decision.
-    pub(crate) async fn consent_decision(&self, request: &Request<Bytes>) -> Response<Bytes> {
+    pub(crate) async fn consent_decision(&self, request: &Request<Bytes>, source: Source) -> Response<Bytes> {
         let (ticket, decision) = match self.open_ticket(request) {
             Ok(opened) => opened,
             Err(error) => return error.into_response(),
@@ -94,7 +95,7 @@ impl AuthServer {
         let issuer = self.inner.settings.issuer.as_str();
         if decision == "approve" {
             tracing::info!(client.id = &*for_log(&ticket.request.client.client_id), "consent given");
-            return self.proceed(request.headers(), ticket.request, None).await;
+            return self.proceed(request.headers(), ticket.request, None, source).await;
         }
         let error = RedirectError::new(ErrorCode::AccessDenied, "consent_denied", "the user declined");
         error.into_response(&RedirectProven::of(&ticket.request), issuer)

@@ -100,6 +100,7 @@ impl AuthServer {
         refusal: Option<&'static str>,
     ) -> pages::LoginPage {
         pages::LoginPage {
+            base_path: self.inner.settings.base_path().to_owned(),
             state: state.to_owned(),
             client_name: pending.request.client.client_name.clone(),
             development_user: users.development_user().map(ToOwned::to_owned),

@@ -15,7 +15,7 @@ impl AuthServer {
             "client_id": format!("{issuer}/oauth/client-metadata.json"),
             "client_name": "ToolHive authorization server",
             "client_uri": issuer,
-            "redirect_uris": [format!("{issuer}/oauth/callback")],
+            "redirect_uris": [format!("{}/oauth/callback", self.inner.settings.authorization_endpoint_base)],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
             "token_endpoint_auth_method": "private_key_jwt",

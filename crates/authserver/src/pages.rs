@@ -12,6 +12,7 @@ use crate::clients::Preregistered;
 use crate::respond::PageError;
 use crate::settings::Settings;
 
+/// Linked relatively: all pages are below the same `/oauth/`, wherever that is.
 const STYLE: &str = include_str!("../templates/page.css");
 
 /// No script at all, styles from our own origin only, never in a frame (AS-36). There is no `form-action`: browsers apply
@@ -22,6 +23,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; fra
 #[derive(Template)]
 #[template(path = "consent.html")]
 pub(crate) struct ConsentPage {
+    base_path: String,
     ticket: String,
     client_id: String,
     client_name: String,
@@ -68,7 +70,16 @@ impl ConsentPage {
         let redirect = RedirectUri::parse(&request.redirect_uri, RedirectPolicy::PrivateSchemes).ok();
         let redirect_host =
             redirect.as_ref().and_then(RedirectUri::host).unwrap_or(&request.redirect_uri).to_owned();
+        let mut scopes: Vec<ScopeInWords> = request
+            .scopes
+            .iter()
+            .map(|token| ScopeInWords { token: token.to_owned(), words: in_words(token) })
+            .collect();
+        if client.may_refresh && !request.scopes.contains(OFFLINE_ACCESS) {
+            scopes.push(ScopeInWords { token: "refresh_token".to_owned(), words: in_words(OFFLINE_ACCESS) });
+        }
         Self {
+            base_path: settings.base_path().to_owned(),
             ticket: String::new(),
             client_id: client.client_id.clone(),
             client_name: client.client_name.clone(),
@@ -77,22 +88,20 @@ impl ConsentPage {
             on_this_machine: redirect.is_none_or(|uri| uri.is_loopback() || uri.is_private_scheme()),
             redirect_uri: request.redirect_uri.clone(),
             resources: request.resources.clone(),
-            scopes: request
-                .scopes
-                .iter()
-                .map(|token| ScopeInWords { token: token.to_owned(), words: in_words(token) })
-                .collect(),
+            scopes,
             development: settings.development,
         }
     }
 }
+
+const OFFLINE_ACCESS: &str = "offline_access";
 
 fn in_words(scope: &str) -> &'static str {
     match scope {
         "openid" => "know who you are",
         "profile" => "see your name",
         "email" => "see your e-mail address",
-        "offline_access" => "stay signed in until you revoke it",
+        OFFLINE_ACCESS => "stay signed in until you revoke it",
         _ => "use the permission",
     }
 }
@@ -104,6 +113,7 @@ pub(crate) fn consent(page: ConsentPage, ticket: &str) -> Response<Bytes> {
 
 /// What the login page shows.
 pub(crate) struct LoginPage {
+    pub(crate) base_path: String,
     pub(crate) state: String,
     pub(crate) client_name: String,
     pub(crate) development_user: Option<String>,

@@ -13,7 +13,7 @@ use thv_oauth::registration::{self, RegistrationPolicy};
 use thv_store::StoreError;
 use thv_store::records::StoredClient;
 
-use crate::clients::{for_log, is_secret_method, stateless};
+use crate::clients::{for_log, stateless};
 use crate::limits::source_key;
 use crate::respond::{EndpointError, json};
 use crate::server::{AuthServer, Source};
@@ -66,11 +66,17 @@ impl AuthServer {
         let metadata = registration::examine(request.body(), &policy)
             .map_err(|refusal| EndpointError::new(refusal.code, refusal.reason, refusal.description))?;
         let now = inner.clock.now();
-        if !is_secret_method(metadata.token_endpoint_auth_method)
+        if !metadata.token_endpoint_auth_method.is_shared_secret()
             && let Some(client_id) = stateless::encode(&metadata, &inner.hmac.load())
         {
             let metadata = ClientMetadata { client_id: Some(client_id), ..metadata };
             return Ok(self.registered(&metadata, None, now));
+        }
+        if !inner.limits.stored_registrations.take(source_key(source.addr)) {
+            return Err(EndpointError::too_many(
+                "registration_rate",
+                "too many large registrations from this address",
+            ));
         }
         self.store_registration(metadata, now).await
     }
@@ -82,7 +88,9 @@ impl AuthServer {
         now: Timestamp,
     ) -> Result<Response<Bytes>, EndpointError> {
         let client_id = thv_jose::random::token();
-        let secret = is_secret_method(metadata.token_endpoint_auth_method)
+        let secret = metadata
+            .token_endpoint_auth_method
+            .is_shared_secret()
             .then(|| SecretString::from(thv_jose::random::token()));
         let metadata = ClientMetadata { client_id: Some(client_id.clone()), ..metadata };
         let stored = StoredClient {

@@ -94,12 +94,19 @@ impl Inner {
 
 pub(crate) struct Limits {
     pub(crate) registrations: RateLimit<IpAddr>,
+    /// Registrations that take a place in the store.
+    pub(crate) stored_registrations: RateLimit<IpAddr>,
+    /// Approved requests that wait for their login.
+    pub(crate) pending: RateLimit<IpAddr>,
     pub(crate) logins: RateLimit<IpAddr>,
     pub(crate) login_names: RateLimit<Digest>,
 }
 
 const REMEMBERED_SOURCES: u64 = 10_000;
 const LOGIN_ATTEMPTS_PER_MINUTE: u32 = 10;
+const STORED_REGISTRATIONS_PER_MINUTE: u32 = 10;
+/// A company may sit behind one address; a single address must not fill the store of logins in flight.
+const PENDING_PER_MINUTE: u32 = 300;
 
 impl AuthServer {
     /// Puts the parts together. Nothing is fetched: upstreams may be down.
@@ -134,13 +141,11 @@ impl AuthServer {
                 tasks,
             ),
             limits: Limits {
-                registrations: RateLimit::new(
-                    Rate::new(settings.registrations_per_minute, Duration::from_secs(60)),
-                    REMEMBERED_SOURCES,
-                    Arc::clone(&clock),
-                ),
-                logins: login_limit(&clock),
-                login_names: login_limit(&clock),
+                registrations: per_minute(settings.registrations_per_minute, &clock),
+                stored_registrations: per_minute(STORED_REGISTRATIONS_PER_MINUTE, &clock),
+                pending: per_minute(PENDING_PER_MINUTE, &clock),
+                logins: per_minute(LOGIN_ATTEMPTS_PER_MINUTE, &clock),
+                login_names: per_minute(LOGIN_ATTEMPTS_PER_MINUTE, &clock),
             },
             documents: ArcSwap::from_pointee(Documents::new(&settings, &keys.load())),
             on_revocation: OnceLock::new(),
@@ -170,7 +175,7 @@ impl AuthServer {
         match path {
             "/oauth/authorize" if get || method == Method::POST => self.authorize(&request, source).await,
             "/oauth/authorize" => not_allowed("GET, POST"),
-            "/oauth/consent" if method == Method::POST => self.consent_decision(&request).await,
+            "/oauth/consent" if method == Method::POST => self.consent_decision(&request, source).await,
             "/oauth/consent" => not_allowed("POST"),
             "/oauth/login" if get => self.login_page(&request).await,
             "/oauth/login" if method == Method::POST => self.login(&request, source).await,
@@ -229,9 +234,11 @@ impl AuthServer {
     }
 }
 
-fn login_limit<K: Eq + std::hash::Hash + Send + Sync + 'static>(clock: &SharedClock) -> RateLimit<K> {
-    let rate = Rate::new(LOGIN_ATTEMPTS_PER_MINUTE, Duration::from_secs(60));
-    RateLimit::new(rate, REMEMBERED_SOURCES, Arc::clone(clock))
+fn per_minute<K: Eq + std::hash::Hash + Send + Sync + 'static>(
+    count: u32,
+    clock: &SharedClock,
+) -> RateLimit<K> {
+    RateLimit::new(Rate::new(count, Duration::from_secs(60)), REMEMBERED_SOURCES, Arc::clone(clock))
 }
 
 fn not_allowed(allow: &'static str) -> Response<Bytes> {

@@ -75,7 +75,17 @@ pub struct Settings {
 impl Settings {
     /// Whether browsers reach us over https, so that cookies can be `__Host-` ones.
     pub(crate) fn secure(&self) -> bool {
-        self.issuer.as_str().starts_with("https://")
+        self.authorization_endpoint_base.starts_with("https://")
+    }
+
+    /// What stands before `/oauth/` where browsers reach us: the path of the authorization endpoint's base.
+    pub(crate) fn base_path(&self) -> &str {
+        let after_scheme = self.authorization_endpoint_base.split_once("://").map_or("", |(_, rest)| rest);
+        after_scheme
+            .find('/')
+            .and_then(|slash| after_scheme.get(slash..))
+            .unwrap_or_default()
+            .trim_end_matches('/')
     }
 
     /// The ways in which a client may authenticate at the token endpoint.

@@ -26,6 +26,8 @@ enum Kind {
 
 /// What goes into an authorization request to the upstream.
 pub(crate) struct UpstreamRequest<'a> {
+    /// Where our own pages are.
+    pub(crate) base_path: &'a str,
     pub(crate) state: &'a str,
     pub(crate) code_challenge: &'a CodeChallenge,
     pub(crate) nonce: &'a str,
@@ -128,7 +130,7 @@ impl Upstream {
         request: &UpstreamRequest<'_>,
     ) -> Result<String, UpstreamError> {
         match &self.kind {
-            Kind::Local(_) => Ok(local::login_url(request.state)),
+            Kind::Local(_) => Ok(local::login_url(request.base_path, request.state)),
             Kind::Oidc(provider) => provider.authorization_url(request).await,
             Kind::OAuth2(provider) => provider.authorization_url(request),
         }

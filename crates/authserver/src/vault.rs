@@ -124,6 +124,8 @@ impl Shared {
         let tokens =
             self.stores.upstream_tokens.load(&grant, now).await?.ok_or(CredentialFailure::LoginNeeded)?;
         let refresh_token = tokens.refresh_token.as_ref().ok_or(CredentialFailure::LoginNeeded)?;
+        // Asked before: once the upstream has rotated its refresh token, nothing should be in the way of keeping it.
+        let until = self.until(&grant, now).await?;
         match self.upstream.refresh(refresh_token, &tokens.subject).await {
             Ok(renewed) => {
                 // An upstream that does not rotate leaves the refresh token out (RFC 6749 §6).
@@ -132,7 +134,6 @@ impl Shared {
                     scopes: renewed.scopes.or_else(|| tokens.scopes.clone()),
                     ..renewed
                 };
-                let until = self.until(&grant, now).await?;
                 self.stores.upstream_tokens.put(grant, renewed.clone(), until, now).await?;
                 self.metrics.upstream_refresh(Outcome::Success);
                 Ok(credential(&renewed))

@@ -44,6 +44,9 @@ pub struct ClientMetadata {
     pub scope: Option<ScopeSet>,
     /// How the client authenticates at the token endpoint.
     pub token_endpoint_auth_method: AuthMethod,
+    /// The methods that the client may use beside that one, where it declared a choice (RP metadata choices, AS-66).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_endpoint_auth_methods_supported: Vec<AuthMethod>,
     /// The client's public keys, by value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
@@ -79,6 +82,7 @@ impl ClientMetadata {
             response_types: vec!["code".to_owned()],
             scope: None,
             token_endpoint_auth_method: AuthMethod::None,
+            token_endpoint_auth_methods_supported: Vec::new(),
             jwks: None,
             jwks_uri: None,
             application_type: None,
@@ -93,12 +97,6 @@ impl ClientMetadata {
         self.redirect_uris.iter().any(|registered| registered.matches(requested))
     }
 
-    /// Whether every redirect URI ends on the user's own machine: anyone there can pose as this client (AS-39).
-    pub fn only_reachable_on_this_machine(&self) -> bool {
-        !self.redirect_uris.is_empty()
-            && self.redirect_uris.iter().all(|uri| uri.is_loopback() || uri.is_private_scheme())
-    }
-
     /// Hex SHA-256 over what a user's approval depends on (AS-80): redirect URIs, authentication method, scope, grant
     /// types, keys, name and logo. The order of list entries, of scopes and of members inside `jwks` does not matter.
     pub fn material_hash(&self) -> String {
@@ -107,6 +105,9 @@ impl ClientMetadata {
         let mut grant_types: Vec<&str> =
             self.grant_types.iter().map(|grant_type| grant_type.as_str()).collect();
         grant_types.sort_unstable();
+        let mut auth_methods: Vec<&str> =
+            self.token_endpoint_auth_methods_supported.iter().map(|method| method.as_str()).collect();
+        auth_methods.sort_unstable();
         let scope = self.scope.as_ref().map(|scope| {
             let mut tokens: Vec<&str> = scope.iter().collect();
             tokens.sort_unstable();
@@ -118,6 +119,7 @@ impl ClientMetadata {
             &json!({
                 "redirect_uris": redirect_uris,
                 "token_endpoint_auth_method": self.token_endpoint_auth_method,
+                "token_endpoint_auth_methods_supported": auth_methods,
                 "scope": scope,
                 "grant_types": grant_types,
                 "jwks": self.jwks,
@@ -201,19 +203,6 @@ mod tests {
         other.grant_types.reverse();
         other.tos_uri = Some("https://c.example/tos".into());
         assert_eq!(one.material_hash(), other.material_hash());
-    }
-
-    #[test]
-    fn as_39_reachable_on_this_machine_only() {
-        for (redirect_uris, expected) in [
-            (&["http://localhost/cb", "http://127.0.0.1/cb"][..], true),
-            (&["cursor://x/cb", "http://[::1]/cb"], true),
-            (&["https://localhost/cb"], true),
-            (&["http://localhost/cb", "https://c.example/cb"], false),
-            (&[], false),
-        ] {
-            assert_eq!(client(redirect_uris).only_reachable_on_this_machine(), expected, "{redirect_uris:?}");
-        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ fn sample_grant_client() -> GrantClient {
         client_id: "https://client.example/app.json".to_owned(),
         client_name: "Sample".to_owned(),
         auth_method: AuthMethod::None,
+        may_be_public: false,
         jwks: None,
         jwks_uri: None,
         may_refresh: true,

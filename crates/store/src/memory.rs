@@ -211,7 +211,11 @@ impl ClientStore for Clients {
     async fn insert(&self, client: StoredClient) -> Result<(), StoreError> {
         let mut rows = lock(&self.rows);
         if rows.len() >= self.capacity {
-            return Err(StoreError::Full { noun: "registrations", limit: self.capacity });
+            let unused = rows.iter().filter(|(_, row)| row.grant_until.is_none());
+            let oldest =
+                unused.min_by_key(|(_, row)| row.client.issued_at).map(|(client_id, _)| client_id.clone());
+            let oldest = oldest.ok_or(StoreError::Full { noun: "registrations", limit: self.capacity })?;
+            rows.remove(&oldest);
         }
         rows.insert(client.client_id.clone(), ClientRow { client, grant_until: None });
         Ok(())
@@ -310,16 +314,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn registrations_beyond_the_bound_are_refused_until_reaped() {
+    async fn beyond_the_bound_unused_registrations_give_way_and_used_ones_stay() {
         let stores = stores(Capacity { clients: 1, ..Capacity::default() });
-        let first = crate::contract::sample_client("a", Timestamp::from_secs(10));
-        stores.clients.insert(first).await.unwrap();
-        let second = crate::contract::sample_client("b", Timestamp::from_secs(10));
+        let client = |id| crate::contract::sample_client(id, Timestamp::from_secs(10));
+        let now = Timestamp::from_secs(20);
+        stores.clients.insert(client("unused")).await.unwrap();
+        stores.clients.insert(client("used")).await.unwrap();
+        assert!(stores.clients.load("unused").await.unwrap().is_none());
+        stores.clients.used("used", now, now).await.unwrap();
         assert!(matches!(
-            stores.clients.insert(second.clone()).await,
+            stores.clients.insert(client("next")).await,
             Err(StoreError::Full { limit: 1, .. })
         ));
-        assert_eq!(stores.clients.reap(Timestamp::from_secs(11), Timestamp::EPOCH).await.unwrap(), 1);
-        stores.clients.insert(second).await.unwrap();
+        assert_eq!(stores.clients.reap(now, Timestamp::from_secs(21)).await.unwrap(), 1);
+        stores.clients.insert(client("next")).await.unwrap();
     }
 }

@@ -52,6 +52,8 @@ pub struct GrantClient {
     pub client_name: String,
     /// How the client authenticates at the token endpoint.
     pub auth_method: AuthMethod,
+    /// Whether it declared that it may also come without authentication.
+    pub may_be_public: bool,
     /// The client's public keys for `private_key_jwt`, as they were when the grant was made.
     pub jwks: Option<serde_json::Value>,
     /// Where those keys are renewed from.

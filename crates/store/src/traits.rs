@@ -125,7 +125,7 @@ pub trait GrantStore: Send + Sync {
 /// Registrations kept by the server.
 #[async_trait]
 pub trait ClientStore: Send + Sync {
-    /// Keeps a registration.
+    /// Keeps a registration. When there is no room, the oldest one that was never used gives way.
     async fn insert(&self, client: StoredClient) -> Result<(), StoreError>;
     /// Finds one by its exact `client_id`.
     async fn load(&self, client_id: &str) -> Result<Option<StoredClient>, StoreError>;

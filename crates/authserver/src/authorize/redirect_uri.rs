@@ -7,9 +7,9 @@ use thv_oauth::params::{self, Params};
 use thv_oauth::redirect_uri::RedirectUri;
 use thv_store::records::ApprovedRequest;
 
-use super::single;
+use super::state;
 use crate::clients::Client;
-use crate::respond::{PageError, RedirectError, see_other};
+use crate::respond::{PageError, see_other};
 
 /// A place to which this client's users may be sent. Only this module makes one out of a request; only this type can
 /// answer by redirect.
@@ -57,19 +57,14 @@ pub(super) fn prove(params: &Params, client: &Client) -> Result<RedirectProven, 
         .one("redirect_uri")
         .map_err(|error| refused("repeated_parameter", &format!("the request is malformed ({error})")))?;
     let uri = match (requested, registered.as_slice()) {
-        (Some(requested), _) if registered.iter().any(|uri| uri.matches(requested)) => requested,
+        (Some(requested), _) if client.metadata.has_redirect_uri(requested) => requested,
         (Some(_), _) => return Err(refused("redirect_uri_not_registered", &not_registered(client))),
         // RFC 6749 §3.1.2.3: it may be left out when exactly one is registered.
         (None, [only]) => only.as_str(),
         (None, _) => return Err(refused("redirect_uri_missing", "the parameter redirect_uri is missing")),
     };
-    // A repeated `state` cannot be echoed; the error about it goes without.
-    let state = params.one("state").ok().flatten().map(ToOwned::to_owned);
+    let state = state::to_echo(params).map(ToOwned::to_owned);
     Ok(RedirectProven { client_id: client.client_id.clone(), uri: uri.to_owned(), state })
-}
-
-pub(super) fn state_is_single(params: &Params) -> Result<(), RedirectError> {
-    single(params, "state").map(|_| ())
 }
 
 fn not_registered(client: &Client) -> String {

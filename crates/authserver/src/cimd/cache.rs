@@ -10,12 +10,15 @@ use thv_clock::Timestamp;
 use super::Document;
 
 /// A document and what its host said about keeping it.
+#[derive(Clone)]
 pub(super) struct Cached {
     pub(super) document: Arc<Document>,
     /// The headers that say how long and against what it is compared (RFC 9111 §3.1), a 304's merged in (§4.3.4).
     pub(super) headers: HeaderMap,
     /// From here on it is renewed in the background.
     pub(super) refresh_at: Timestamp,
+    /// When its host last could not be reached, since the document was kept.
+    pub(super) failed_at: Option<Timestamp>,
     /// From here on it is served only while its host is down.
     pub(super) fresh_until: Timestamp,
 }

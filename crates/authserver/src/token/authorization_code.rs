@@ -39,33 +39,34 @@ impl AuthServer {
         same_redirect_uri(form, &code)?;
         let pkce = verify_pkce(form, &code)?;
         let resources = narrowed_resources(form, &code.grant.resources, &inner.settings.audiences)?;
-        self.redeem(&handle, presented, source, resources, client, pkce).await
+        self.redeem(&handle, code, (presented, source), &resources, client, pkce).await
     }
 
     /// Everything is proven, which the last two arguments show: spends the code and issues tokens.
+    ///
+    /// The grant is there before the code is spent, so that whoever presents the code a second time finds something to
+    /// revoke, however close behind the first it comes.
     async fn redeem(
         &self,
         handle: &Handle,
-        presented: &Presented,
-        source: Source,
-        resources: Vec<String>,
+        code: AuthorizationCode,
+        (presented, source): (&Presented, Source),
+        resources: &[String],
         _client: ClientAuthenticated,
         _pkce: PkceVerified,
     ) -> Result<Response<Bytes>, EndpointError> {
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let code = match inner.stores.codes.redeem(&handle.id, now).await? {
-            Redemption::First(code) => *code,
-            Redemption::Again(_) | Redemption::Absent => {
-                return Err(self.refuse_spent(handle, presented, source).await?);
-            }
-        };
+        let stores = &self.inner.stores;
+        let (grant, now) = (code.grant, self.inner.clock.now());
         if let Some(tokens) = code.upstream_tokens {
-            inner.stores.upstream_tokens.put(code.grant.id, tokens, code.grant.expires_at, now).await?;
+            stores.upstream_tokens.put(grant.id, tokens, grant.expires_at, now).await?;
         }
-        inner.stores.grants.insert(code.grant.clone(), now).await?;
-        let scopes = code.grant.scopes.clone();
-        self.issue(&code.grant, &scopes, &resources)
+        stores.grants.insert(grant.clone(), now).await?;
+        match stores.codes.redeem(&handle.id, now).await? {
+            Redemption::First(_) => self.issue(&grant, &grant.scopes, resources),
+            Redemption::Again(_) | Redemption::Absent => {
+                Err(self.refuse_spent(handle, presented, source).await?)
+            }
+        }
     }
 
     /// A code that was redeemed before ends the grant it gave: somebody has a copy (AS-37).

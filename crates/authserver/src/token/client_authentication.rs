@@ -101,6 +101,10 @@ impl AuthServer {
         }
         match (client.auth_method, &presented.credential) {
             (AuthMethod::None, Credential::None) => Ok(ClientAuthenticated(())),
+            // The client declared a choice and cannot know which of its methods we prefer (AS-66).
+            (AuthMethod::PrivateKeyJwt, Credential::None) if client.may_be_public => {
+                Ok(ClientAuthenticated(()))
+            }
             // RFC 6749 §2.3.1: an empty secret is no secret; some clients always send the header.
             (AuthMethod::None, Credential::Basic(secret)) if secret.expose_secret().is_empty() => {
                 Ok(ClientAuthenticated(()))

@@ -124,7 +124,7 @@ impl ClientKeys {
         let Some(uri) = &client.jwks_uri else { return kept().unwrap_or(Err(AssertionError::NoKeys)) };
         match self.cache.load_for(uri, assertion).await {
             Ok(set) => Ok(Arc::clone(&set.keys)),
-            Err(error @ JwksFetchError::Invalid(_)) => Err(AssertionError::Fetch(error)),
+            Err(error) if !error.is_temporary() => Err(AssertionError::Fetch(error)),
             Err(error) => kept().unwrap_or(Err(AssertionError::Fetch(error))),
         }
     }

@@ -174,6 +174,19 @@ async fn malformed_requests_get_a_page() {
 }
 
 #[tokio::test]
+async fn as_29_a_state_beyond_its_bound_is_refused_and_not_echoed() {
+    let fixture = Fixture::new();
+    let flow = Flow::new(&fixture.register().await);
+    let long = "s".repeat(2049);
+    let response =
+        Browser::new(&fixture).get(&format!("/oauth/authorize?{}", flow.query(&[("state", &long)]))).await;
+    let refusal = answer(&response);
+    assert!(refusal["error_description"].starts_with("state_too_long"));
+    assert!(!refusal.contains_key("state"));
+    Browser::new(&fixture).consent_page(&flow.query(&[("state", &long[1..])])).await;
+}
+
+#[tokio::test]
 async fn other_methods_are_answered_with_what_is_allowed() {
     let fixture = Fixture::new();
     for (path, allow) in

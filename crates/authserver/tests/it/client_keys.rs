@@ -145,9 +145,10 @@ async fn as_66_the_document_of_chatgpt_works() {
     let keyed = Keyed::with(chatgpt, key).await;
     keyed.world.host.set(JWKS, &set);
     let (flow, code) = keyed.code().await;
-    let unproven = keyed.world.fixture.redeem(&flow, &code).await;
-    assert_error(&unproven, 401, "invalid_client", "client_authentication_method");
     keyed.succeeds_at(&keyed.world.fixture, &flow, &code).await;
+    // It cannot know which of its methods we prefer, so either counts.
+    let (flow, code) = keyed.code().await;
+    assert_eq!(keyed.world.fixture.redeem(&flow, &code).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -154,6 +154,37 @@ async fn as_143_a_callback_is_bound_to_its_browser_and_happens_once() {
 }
 
 #[tokio::test]
+async fn logins_in_flight_are_limited_per_source_address() {
+    let fixture = Fixture::new();
+    let flow = Flow::new(&fixture.register().await);
+    let mut browser = Browser::new(&fixture);
+    let page = browser.consent_page(&flow.query(&[])).await;
+    for _ in 0..300 {
+        assert_eq!(browser.decide(&page, "approve").await.status(), StatusCode::SEE_OTHER);
+    }
+    let refused = browser.decide(&page, "approve").await;
+    assert_page(&refused, 429, "login_rate");
+    assert_eq!(refused.headers()["retry-after"], "60");
+}
+
+#[tokio::test]
+async fn as_2_pages_lead_to_each_other_below_an_issuer_with_a_path() {
+    let fixture = Fixture::with(|parts| {
+        parts.settings.authorization_endpoint_base = "https://login.example.com/tenant".to_owned();
+    });
+    let flow = Flow::new(&fixture.register().await);
+    let mut browser = Browser::new(&fixture);
+    let page = browser.consent_page(&flow.query(&[])).await;
+    assert!(
+        page.0.contains("action=\"/tenant/oauth/consent\"") && page.0.contains("href=\"assets/page.css\"")
+    );
+    let login = browser.decide(&page, "approve").await;
+    let path = location(&login);
+    let path = path.strip_prefix("/tenant").unwrap_or_else(|| panic!("{path}"));
+    assert!(text(&browser.get(path).await).contains("action=\"/tenant/oauth/login\""));
+}
+
+#[tokio::test]
 async fn consent_off_goes_straight_to_the_login() {
     let fixture = Fixture::with(|parts| parts.settings.consent = ConsentMode::Off);
     let flow = Flow::new(&fixture.register().await);

@@ -78,11 +78,26 @@ async fn a14_unused_registrations_make_room_when_the_store_is_full() {
     });
     let confidential = json!({"redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": "client_secret_basic"});
     assert_eq!(fixture.post_json("/oauth/register", &confidential).await.status(), StatusCode::CREATED);
+    let second = fixture.post_json("/oauth/register", &confidential).await;
+    assert_eq!(second.status(), StatusCode::CREATED, "the first, never used, gave way");
+    let mut flow = Flow::new(body_of(&second)["client_id"].as_str().unwrap());
+    flow.redirect_uri = "https://app.example/cb".to_owned();
+    Browser::new(&fixture).authorize(&flow.query(&[])).await;
     let full = fixture.post_json("/oauth/register", &confidential).await;
-    assert_eq!(full.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(full.status(), StatusCode::SERVICE_UNAVAILABLE, "one that is used stays");
     assert!(full.headers().contains_key("retry-after"));
-    fixture.clock.advance(std::time::Duration::from_secs(25 * 3600));
-    assert_eq!(fixture.post_json("/oauth/register", &confidential).await.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a14_registrations_that_need_a_place_in_the_store_are_rarer() {
+    let fixture = Fixture::new();
+    let uris: Vec<String> = (0..10).map(|n| format!("https://app.example/{n}/{}", "x".repeat(300))).collect();
+    let large = json!({"client_name": "Big", "redirect_uris": uris});
+    for _ in 0..10 {
+        assert_eq!(fixture.post_json("/oauth/register", &large).await.status(), StatusCode::CREATED);
+    }
+    assert_eq!(fixture.post_json("/oauth/register", &large).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    fixture.register().await;
 }
 
 #[tokio::test]

@@ -37,7 +37,37 @@ async fn as_127_access_tokens_follow_rfc_9068() {
         (Some(T0.as_secs()), Some(T0.as_secs() + 3600))
     );
     assert!(claims["jti"].is_string() && claims["tsid"].is_string());
-    assert_eq!(tokens.get("refresh_token"), None, "as_126: only with offline_access");
+}
+
+#[tokio::test]
+async fn as_126_a_refresh_token_is_for_clients_that_registered_the_grant_type() {
+    let fixture = Fixture::new();
+    let (_, tokens) = fixture.log_in("openid").await;
+    assert!(
+        tokens["refresh_token"].is_string(),
+        "scopes from our challenge do not name offline_access (rs_9)"
+    );
+    let body = serde_json::json!({
+        "client_name": "Once", "redirect_uris": [crate::fixture::REDIRECT], "grant_types": ["authorization_code"],
+    });
+    let client_id =
+        json(&fixture.post_json("/oauth/register", &body).await)["client_id"].as_str().unwrap().to_owned();
+    let flow = Flow::new(&client_id);
+    let code = Browser::new(&fixture).authorize(&flow.query(&[("scope", "openid offline_access")])).await;
+    assert_eq!(json(&fixture.redeem(&flow, &code).await).get("refresh_token"), None);
+}
+
+#[tokio::test]
+async fn as_37_of_two_redemptions_at_once_neither_outlives_the_other() {
+    let fixture = Fixture::new();
+    let (flow, code) = code(&fixture, "openid").await;
+    let (first, second) = tokio::join!(fixture.redeem(&flow, &code), fixture.redeem(&flow, &code));
+    let granted: Vec<_> =
+        [first, second].into_iter().filter(|answer| answer.status() == StatusCode::OK).collect();
+    assert_eq!(granted.len(), 1);
+    let tsid =
+        claims(json(&granted[0])["access_token"].as_str().unwrap()).1["tsid"].as_str().unwrap().to_owned();
+    assert!(!fixture.server.is_live(&tsid).await.unwrap());
 }
 
 #[tokio::test]

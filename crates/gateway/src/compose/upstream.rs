@@ -109,7 +109,7 @@ fn user_info(info: &UserInfo) -> parts::UserInfo {
 
 /// Our callback as it is registered at the provider.
 fn redirect_uri(server: &AuthServer, configured: Option<&str>) -> String {
-    configured.map_or_else(|| format!("{}/oauth/callback", server.issuer), str::to_owned)
+    configured.map_or_else(|| format!("{}/oauth/callback", server.authorization_base()), str::to_owned)
 }
 
 fn secret(

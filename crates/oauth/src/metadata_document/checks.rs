@@ -279,6 +279,7 @@ impl<'a> Examination<'a> {
             Some(method) => {
                 self.auth_method = Some(method);
                 self.metadata.token_endpoint_auth_method = method;
+                self.metadata.token_endpoint_auth_methods_supported = self.auth_methods_to_choose_from();
                 Outcome::Passed
             }
             None => {
@@ -295,25 +296,32 @@ impl<'a> Examination<'a> {
     /// Neither member means `none` (AS-64). With a list, the single member is the client's preference if it is in
     /// the list and usable; otherwise `private_key_jwt` if there are keys for it, then `none` (AS-66).
     fn choose_auth_method(&self) -> Option<AuthMethod> {
-        let usable = |name: &str| {
-            AuthMethod::parse(name).filter(|method| {
-                !method.is_shared_secret() && self.policy.supported_auth_methods.contains(method)
-            })
-        };
         let declared = self.text("token_endpoint_auth_method");
-        let Some(listed) = self.texts("token_endpoint_auth_methods_supported") else {
-            return usable(declared.unwrap_or(AuthMethod::None.as_str()));
-        };
+        if self.texts("token_endpoint_auth_methods_supported").is_none() {
+            return self.usable_auth_method(declared.unwrap_or(AuthMethod::None.as_str()));
+        }
+        let options = self.auth_methods_to_choose_from();
         let has_keys = self.members.value("jwks").is_some() || self.text("jwks_uri").is_some();
-        let options: Vec<AuthMethod> = listed.into_iter().filter_map(usable).collect();
         let keyed = |method: &AuthMethod| has_keys || *method != AuthMethod::PrivateKeyJwt;
         declared
-            .and_then(usable)
+            .and_then(|name| self.usable_auth_method(name))
             .into_iter()
             .chain([AuthMethod::PrivateKeyJwt, AuthMethod::None])
             .filter(|method| options.contains(method))
             .find(keyed)
             .or_else(|| options.first().copied())
+    }
+
+    /// The listed methods that are supported here.
+    fn auth_methods_to_choose_from(&self) -> Vec<AuthMethod> {
+        let listed = self.texts("token_endpoint_auth_methods_supported").unwrap_or_default();
+        listed.into_iter().filter_map(|name| self.usable_auth_method(name)).collect()
+    }
+
+    fn usable_auth_method(&self, name: &str) -> Option<AuthMethod> {
+        AuthMethod::parse(name).filter(|method| {
+            !method.is_shared_secret() && self.policy.supported_auth_methods.contains(method)
+        })
     }
 
     fn client_keys(&self) -> Outcome {

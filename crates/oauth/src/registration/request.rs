@@ -13,6 +13,9 @@ use crate::raw_uri::is_https;
 use crate::redirect_uri::{RedirectPolicy, RedirectUri};
 use crate::scope::ScopeSet;
 
+/// Keys given by value are kept with the registration and travel with every grant.
+const MAX_JWKS: usize = 8 * 1024;
+
 /// Every member that is read; others, and duplicates of others, are ignored (RFC 7591 §2).
 const READ_MEMBERS: [&str; 16] = [
     "application_type",
@@ -53,6 +56,7 @@ pub(super) fn grant(members: &Members, policy: &RegistrationPolicy) -> Result<Cl
         scope: Some(scope(members, policy)?),
         token_endpoint_auth_method: auth_method(members, policy, &redirect_uris, has_keys)?,
         redirect_uris,
+        token_endpoint_auth_methods_supported: Vec::new(),
         jwks,
         jwks_uri,
         application_type,
@@ -115,6 +119,10 @@ fn keys(members: &Members) -> Result<(Option<Value>, Option<String>), Refusal> {
         return Err(Refusal::metadata("jwks_and_jwks_uri", "jwks and jwks_uri must not both be present"));
     }
     if let Some(jwks) = jwks {
+        if jwks.to_string().len() > MAX_JWKS {
+            let description = format!("jwks has more than {MAX_JWKS} bytes; serve it at a jwks_uri");
+            return Err(Refusal::metadata("jwks_too_large", description));
+        }
         client_keys::check(jwks).map_err(|error| Refusal::metadata("jwks_not_public", error.to_string()))?;
     }
     if jwks_uri.is_some_and(|uri| !is_https(uri)) {

@@ -149,7 +149,7 @@ fn query(url: &str) -> Params {
 
 fn request(challenge: &CodeChallenge, prompt_none: bool, prompt_login: bool) -> UpstreamRequest<'_> {
     let (state, nonce) = ("the-state", "the-nonce");
-    UpstreamRequest { state, code_challenge: challenge, nonce, prompt_none, prompt_login }
+    UpstreamRequest { base_path: "", state, code_challenge: challenge, nonce, prompt_none, prompt_login }
 }
 
 #[tokio::test]

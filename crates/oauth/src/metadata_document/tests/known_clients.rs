@@ -16,7 +16,6 @@ fn as_21_as_68_a_command_line_client_with_portless_loopback_uris_is_accepted() {
     });
     let metadata = examine_bytes(url, document.to_string().as_bytes()).into_result().unwrap();
     assert!(metadata.has_redirect_uri("http://localhost:54321/callback"));
-    assert!(metadata.only_reachable_on_this_machine());
     assert_eq!(metadata.application_type, None);
 }
 
@@ -34,7 +33,6 @@ fn as_67_an_editor_that_also_declares_device_code_is_accepted() {
         metadata.has_redirect_uri("http://127.0.0.1:1/")
             && metadata.has_redirect_uri("https://vscode.dev/redirect")
     );
-    assert!(!metadata.only_reachable_on_this_machine());
 }
 
 #[test]
