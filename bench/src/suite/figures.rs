@@ -44,6 +44,16 @@ impl Goal {
     }
 }
 
+/// What a judged figure comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Verdict {
+    Met,
+    Missed,
+    /// The machine was too busy for the figure to mean anything.
+    Undecided,
+}
+
 /// One line of the report.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Figure {
@@ -53,22 +63,26 @@ pub(super) struct Figure {
     pub(super) spread: Spread,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) goal: Option<Goal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verdict: Option<Verdict>,
 }
 
 impl Figure {
     /// A figure that is only reported.
     pub(super) fn new(name: impl Into<String>, unit: &'static str, spread: Spread) -> Self {
-        Self { name: name.into(), unit, spread, goal: None }
+        Self { name: name.into(), unit, spread, goal: None, verdict: None }
     }
 
     /// A figure that is judged.
     pub(super) fn judged(name: impl Into<String>, unit: &'static str, spread: Spread, goal: Goal) -> Self {
-        Self { goal: Some(goal), ..Self::new(name, unit, spread) }
+        let verdict = if goal.met_by(spread.median) { Verdict::Met } else { Verdict::Missed };
+        Self { goal: Some(goal), verdict: Some(verdict), ..Self::new(name, unit, spread) }
     }
 
-    /// Whether the goal is met; nothing without a goal.
-    pub(super) fn met(&self) -> Option<bool> {
-        self.goal.map(|goal| goal.met_by(self.spread.median))
+    /// The same figure, without a verdict when `disturbed`.
+    pub(super) fn undecided_if(self, disturbed: bool) -> Self {
+        let verdict = self.verdict.map(|verdict| if disturbed { Verdict::Undecided } else { verdict });
+        Self { verdict, ..self }
     }
 }
 
@@ -86,5 +100,12 @@ mod tests {
     fn a_goal_is_met_at_its_bound_and_missed_beyond() {
         assert!(Goal::AtLeast(0.7).met_by(0.7) && !Goal::AtLeast(0.7).met_by(0.69));
         assert!(Goal::AtMost(20.0).met_by(20.0) && !Goal::AtMost(20.0).met_by(20.1));
+    }
+
+    #[test]
+    fn a_disturbed_figure_is_neither_met_nor_missed() {
+        let figure = || Figure::judged("f", "µs", Spread::single(5.0), Goal::AtMost(10.0));
+        assert_eq!(figure().undecided_if(false).verdict, Some(Verdict::Met));
+        assert_eq!(figure().undecided_if(true).verdict, Some(Verdict::Undecided));
     }
 }

@@ -1,7 +1,7 @@
 //! The guarded client: one request, one response, one deadline.
 //!
-//! What a stranger can learn from a failed fetch is kept to one bit, "it failed". The texts are equal
-//! ([`EgressError::public_reason`]), and so is the time where it would tell something: a refused target is never
+//! What a stranger can learn from a failed fetch is kept to one bit, "it failed". The text is the caller's care
+//! ([`EgressError`]), the time is ours, where it would tell something: a refused target is never
 //! dialled, so how long the refusal takes depends on the resolver alone and cannot depend on whether the target's port is
 //! open, closed or filtered, or on whether anything is there at all.
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::address::SpecialUse;
 use crate::connector::ConnectError;
 
-/// Why a request failed. Display and sources are for the operator's log; strangers are told [`Self::public_reason`].
+/// Why a request failed. Display and sources are for the operator's log. Strangers are told one and the same of everything
+/// that depends on the network behind us, so that nobody can map it by asking us to fetch: neither which names resolve to
+/// what, nor which ports are open, closed or filtered, nor what listens on them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EgressError {
@@ -91,30 +93,7 @@ pub enum EgressError {
     },
 }
 
-/// What strangers are told of everything that depends on where an address leads and who listens there.
-const UNFETCHABLE: &str = "the address could not be fetched";
-
 impl EgressError {
-    /// What a remote caller may know.
-    ///
-    /// One text for everything that depends on the network behind us, so that nobody can map it by asking us to fetch:
-    /// neither which names resolve to what, nor which ports are open, closed or filtered, nor what listens on them.
-    pub fn public_reason(&self) -> &'static str {
-        match self {
-            Self::Url { .. } => "the URL cannot be fetched",
-            Self::Scheme => "the URL does not use https",
-            Self::Refused { .. }
-            | Self::Plaintext { .. }
-            | Self::Dns { .. }
-            | Self::Connect { .. }
-            | Self::Tls { .. }
-            | Self::Timeout { .. }
-            | Self::Protocol { .. } => UNFETCHABLE,
-            Self::TooLarge { .. } => "the response is too large",
-            Self::Encoding => "the response is compressed",
-        }
-    }
-
     /// What became of an attempt to reach `host`.
     pub(crate) fn from_exchange(host: &str, error: hyper_util::client::legacy::Error) -> Self {
         let host = host.to_owned();

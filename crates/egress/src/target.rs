@@ -4,9 +4,10 @@
 //! from nothing else. Bodies stream both ways without being looked at.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ where
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .build(Within { inner: connector, timeout: connect_timeout });
+            .build(Within { inner: Arc::new(connector), timeout: connect_timeout });
         Ok(Self { inner, uri, scheme, authority })
     }
 
@@ -145,28 +146,38 @@ where
     }
 }
 
-/// A connector with a deadline, the TLS handshake included.
-#[derive(Clone)]
+/// A connector with a deadline, the TLS handshake included. Shared, because the pool clones it at every request.
 struct Within<C> {
-    inner: C,
+    inner: Arc<C>,
     timeout: Duration,
+}
+
+impl<C> Clone for Within<C> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), timeout: self.timeout }
+    }
 }
 
 impl<C> Service<Uri> for Within<C>
 where
-    C: Service<Uri, Error = Box<dyn Error + Send + Sync>>,
+    C: Service<Uri, Error = Box<dyn Error + Send + Sync>> + Clone + Send + Sync + 'static,
     C::Future: Send + 'static,
 {
     type Response = C::Response;
     type Error = C::Error;
     type Future = Pin<Box<dyn Future<Output = Result<C::Response, C::Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(self.timeout, self.inner.call(uri));
+        let mut connector = C::clone(&self.inner);
+        let connecting = async move {
+            poll_fn(|cx| connector.poll_ready(cx)).await?;
+            connector.call(uri).await
+        };
+        let connecting = tokio::time::timeout(self.timeout, connecting);
         Box::pin(async move {
             match connecting.await {
                 Ok(outcome) => outcome,

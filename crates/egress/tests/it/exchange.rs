@@ -220,7 +220,6 @@ async fn a_body_that_breaks_off_is_no_response() {
         let server = Server::answering(response).await;
         let failure = loopback_client().get(&server.url("/"), HeaderMap::new(), GENEROUS).await.unwrap_err();
         assert!(matches!(failure, EgressError::Protocol { .. }), "{response:?}: {failure:?}");
-        assert_eq!(failure.public_reason(), "the address could not be fetched");
     }
 }
 

@@ -122,5 +122,5 @@ async fn a13_a_changed_key_file_reaches_the_published_keys() {
     while !jwks().await.contains(new.kid()) {
         tokio::task::yield_now().await;
     }
-    assert!(!jwks().await.contains(old.kid()));
+    assert!(jwks().await.contains(old.kid()), "its tokens verify until they expire");
 }

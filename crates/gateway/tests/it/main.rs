@@ -4,6 +4,7 @@
 mod authorization_server;
 mod dev_server;
 mod drain;
+mod flow;
 mod foreign_issuer;
 mod front;
 mod limits;
