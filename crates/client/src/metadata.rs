@@ -121,11 +121,6 @@ impl MetadataSource {
         Self { egress, clock, issuer, document }
     }
 
-    /// The issuer that was configured.
-    pub fn issuer(&self) -> &str {
-        &self.issuer
-    }
-
     /// The metadata. Both kinds of documents are looked for: RFC 8414's first, then OpenID Connect's with the well-known
     /// path inserted, then appended (CL-5). Members that the first lacks are taken from the second.
     ///

@@ -114,6 +114,9 @@ pub struct ServerTarget {
     pub url: Option<String>,
     /// Transport that the MCP server speaks.
     pub transport: Transport,
+    /// How long the MCP server may take to begin its answer to a POST or DELETE (504 otherwise); 0 is for ever. A tool call
+    /// that is answered in plain JSON begins its answer when it is done.
+    pub response_timeout: GoDuration,
     /// Path of the MCP endpoint on the gateway; part of the [resource identifier](Config::resource).
     pub path: String,
     /// How the upstream provider's access token is handed to the MCP server.
@@ -130,6 +133,7 @@ impl Default for ServerTarget {
         Self {
             url: None,
             transport: Transport::default(),
+            response_timeout: GoDuration::from_secs(300),
             path: "/mcp".to_owned(),
             upstream_inject: UpstreamInject::default(),
             forward_identity: false,
@@ -223,6 +227,8 @@ pub struct Egress {
 pub struct Limits {
     /// Client connections at a time; further ones wait in the listen queue.
     pub max_connections: u32,
+    /// Connections at a time from one source address (IPv6: one /64); further ones are closed. Trusted proxies are exempt.
+    pub max_connections_per_source: u32,
     /// Largest request body at the MCP endpoint (413 otherwise).
     pub max_request_body: ByteSize,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -233,6 +239,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_source: 256,
             max_request_body: ByteSize::mebibytes(64),
             drain_timeout: GoDuration::from_secs(25),
         }

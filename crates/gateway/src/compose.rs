@@ -25,6 +25,7 @@ use thv_resource::credential::CredentialCache;
 use thv_resource::verifier::{Sessions, Unavailable};
 use thv_resource::{ProtectedResource, ProtectedResourceConfig, Verifier};
 use thv_telemetry::SharedMetrics;
+use thv_telemetry::metrics::Cache;
 
 pub(crate) use embedded::Embedded;
 
@@ -99,13 +100,13 @@ pub(crate) fn mcp_door(
         inject,
         // The built-in server is there to show who is calling.
         forward_identity: config.server.forward_identity || built_in,
-        response_deadline: ProxyConfig::RESPONSE_DEADLINE,
+        response_deadline: Some(config.server.response_timeout.get()).filter(|timeout| !timeout.is_zero()),
     };
     let proxy = Proxy::new(proxy, client, Arc::clone(&resource), credentials.clone())
         .map_err(|error| at("publicUrl", &error))?;
     let verifier = Arc::new(verifier(config, profile, embedded, shared)?);
     if let Some(embedded) = embedded {
-        embedded.tell_revocations(&verifier);
+        embedded.tell_revocations(&verifier, credentials.as_ref());
     }
     Ok(McpDoor {
         guard: guard(config, profile),
@@ -156,7 +157,9 @@ fn verifier(
     let keys = embedded.map(Embedded::keys);
     let audience = config.oidc.as_ref().and_then(|oidc| oidc.audience.clone());
     let audiences = audience.map_or_else(|| config.audiences(), |audience| vec![audience]);
-    let verifier = Verifier::new(keys, issuer, audiences, Arc::clone(&shared.clock), sessions, REMEMBERED);
+    let metrics = Arc::clone(&shared.metrics);
+    let verifier = Verifier::new(keys, issuer, audiences, Arc::clone(&shared.clock), sessions, REMEMBERED)
+        .observed(move |known| metrics.token_cache(if known { Cache::Hit } else { Cache::Miss }));
     match &config.oidc {
         Some(oidc) => foreign::trust(verifier, oidc, config, profile, shared),
         None => Ok(verifier),

@@ -80,8 +80,12 @@ impl Front {
         let inner = &*self.0;
         let path = request.uri().path();
         if path == inner.mcp_path {
-            let peer = inner.trusted.peer(origin, request.headers());
-            return (Route::Mcp, inner.mcp.answer(request, peer).await);
+            let peer = inner.trusted.peer(&origin, request.headers());
+            let forwarded = match peer.address == origin.address.ip() {
+                true => origin.forwarded,
+                false => thv_proxy::Peer::new(peer.address),
+            };
+            return (Route::Mcp, inner.mcp.answer(request, &forwarded).await);
         }
         if let Some(document) = inner.discovery.load().find(path) {
             return (Route::Discovery, document.answer(request.method(), request.headers()));
@@ -90,7 +94,7 @@ impl Front {
             && let Some(endpoint) = oauth.endpoint(path)
         {
             let route = oauth::route(endpoint);
-            let peer = inner.trusted.peer(origin, request.headers());
+            let peer = inner.trusted.peer(&origin, request.headers());
             return (route, self.authorize(oauth, request, peer).await);
         }
         match path {

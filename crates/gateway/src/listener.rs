@@ -6,6 +6,7 @@
 
 mod connection;
 mod sources;
+mod streams;
 
 use std::future::Future;
 use std::io;
@@ -39,8 +40,12 @@ pub struct Limits {
     pub connections_per_source: usize,
     /// Deadline of a TLS handshake.
     pub handshake: Duration,
-    /// Deadline of a request's head, and how long a connection may lie idle between requests.
+    /// Deadline of the first request's head.
     pub request_head: Duration,
+    /// How long a connection may lie idle between two requests, the next request's head included: whoever sends that head
+    /// in drops holds no more than whoever sends nothing. HTTP/2 connections on which no stream is open are closed after
+    /// once to twice this time, pings or not. Longer than the 60 seconds for which load balancers commonly keep theirs: they must be the first to close, or they reset requests.
+    pub keep_alive: Duration,
     /// Largest request head, in bytes.
     pub head_bytes: usize,
     /// Requests in progress on one HTTP/2 connection.
@@ -53,9 +58,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 8192,
-            connections_per_source: 1024,
+            connections_per_source: 256,
             handshake: Duration::from_secs(10),
             request_head: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             head_bytes: 64 * 1024,
             streams: 256,
             drain: Duration::from_secs(10),
@@ -64,12 +70,21 @@ impl Default for Limits {
 }
 
 /// Who is at the other end of a connection, as the socket says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Origin {
     /// The peer's socket address.
     pub address: SocketAddr,
     /// Whether TLS ends here.
     pub tls: bool,
+    /// The peer's address as an MCP server is told, made once for all requests of the connection.
+    pub forwarded: thv_proxy::Peer,
+}
+
+impl Origin {
+    /// The peer at `address`.
+    pub fn new(address: SocketAddr, tls: bool) -> Self {
+        Self { address, tls, forwarded: thv_proxy::Peer::new(address.ip()) }
+    }
 }
 
 /// What answers the requests of a listener.
@@ -77,6 +92,7 @@ pub trait Respond: Clone + Send + Sync + 'static {
     /// The body of its responses.
     type Body: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
 
     /// Answers one request.
@@ -152,7 +168,7 @@ impl Listener {
             }
             let connection = Connection {
                 stream: with_nodelay(stream),
-                origin: Origin { address: SocketAddr::new(ip, address.port()), tls: self.tls.is_some() },
+                origin: Origin::new(SocketAddr::new(ip, address.port()), self.tls.is_some()),
                 tls: self.tls.clone(),
                 protocol: Arc::clone(&protocol),
                 limits: self.limits.clone(),
@@ -170,7 +186,7 @@ impl Listener {
         protocol
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.request_head)
+            .header_read_timeout(limits.keep_alive)
             .max_buf_size(limits.head_bytes);
         protocol
             .http2()

@@ -27,6 +27,9 @@ use crate::peer::TrustedProxies;
 use crate::tls::Tls;
 use crate::watch;
 
+/// How often unused registrations are looked for. They are kept for days.
+const REAP_INTERVAL: Duration = Duration::from_secs(3600);
+
 /// What is not part of the configuration.
 pub struct Options {
     /// For whom the configuration is.
@@ -143,6 +146,9 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
         None => None,
     };
     let mcp = compose::mcp_door(&config, profile, &target, built_in.is_some(), embedded.as_ref(), &shared)?;
+    if let Some(embedded) = embedded.clone() {
+        tasks.spawn(late.clone().run_until_cancelled_owned(reap_registrations(embedded)));
+    }
     let front = Front::new(Parts {
         mcp_path: config.server.path.clone(),
         mcp,
@@ -161,6 +167,8 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
         socket.local_addr().map_err(|source| StartError::Bind { address: config.listen, source })?;
     let limits = Limits {
         connections: usize::try_from(config.limits.max_connections).unwrap_or(usize::MAX),
+        connections_per_source: usize::try_from(config.limits.max_connections_per_source)
+            .unwrap_or(usize::MAX),
         drain: config.limits.drain_timeout.get(),
         ..Limits::default()
     };
@@ -269,6 +277,14 @@ async fn follow_files(keys: Option<Keys>, tls: Option<Tls>, front: Front, interv
         if changed {
             front.refresh_discovery();
         }
+    }
+}
+
+/// Forgets registrations that nobody uses, for ever.
+async fn reap_registrations(embedded: Embedded) {
+    loop {
+        tokio::time::sleep(REAP_INTERVAL).await;
+        embedded.reap_registrations().await;
     }
 }
 

@@ -41,14 +41,10 @@ pub struct ProxyConfig {
     pub inject: Inject,
     /// Whether the backend is told who makes the request, in `X-Thv-*`.
     pub forward_identity: bool,
-    /// How long the backend may take to begin its response, counted from the last piece of the request. Streams that have
-    /// begun have no deadline.
-    pub response_deadline: Duration,
-}
-
-impl ProxyConfig {
-    /// The default of [`Self::response_deadline`].
-    pub const RESPONSE_DEADLINE: Duration = Duration::from_secs(60);
+    /// How long the backend may take to begin its response, counted from the last piece of the request; `None` is for
+    /// ever. An answer in plain JSON begins when the tool has done its work. GET has no deadline: the head of a stream may
+    /// come with its first event. Nor have streams that have begun.
+    pub response_deadline: Option<Duration>,
 }
 
 /// The public URL names no scheme or host.

@@ -21,18 +21,19 @@ pub(crate) struct Failed {
     pub(crate) cause: Option<TargetError>,
 }
 
-/// Sends a request and waits for the head of the response. The deadline counts from the last piece of the request's body,
+/// Sends a request and waits for the head of the response. The deadline, if there is one, counts from the last piece of the request's body,
 /// so that a long upload is not cut off.
 pub(crate) async fn exchange<B>(
     client: &TargetClient<RequestBody<B>>,
     request: Request<RequestBody<B>>,
     passage: &Passage,
-    deadline: Duration,
+    deadline: Option<Duration>,
 ) -> Result<Response<Incoming>, Failed>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     let mut sending = pin!(client.send(request));
+    let Some(deadline) = deadline else { return sending.await.map_err(Failed::from) };
     let mut passed = passage.frames();
     loop {
         match timeout(deadline, sending.as_mut()).await {

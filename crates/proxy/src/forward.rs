@@ -38,7 +38,7 @@ pub struct Proxy<B = Incoming> {
     inject: Option<HeaderName>,
     forward_identity: bool,
     forwarded: Forwarded,
-    response_deadline: Duration,
+    response_deadline: Option<Duration>,
 }
 
 /// Why the backend's response does not pass.
@@ -109,7 +109,12 @@ where
         peer: &Peer,
     ) -> Response<ResponseBody> {
         let (mut head, body) = request.into_parts();
-        let session_id = head.headers.get(MCP_SESSION_ID).cloned();
+        let mut session_ids = head.headers.get_all(MCP_SESSION_ID).iter();
+        let session_id = session_ids.next().cloned();
+        if session_ids.next().is_some() {
+            // The backend might believe another one than we check.
+            return Failure::RepeatedSessionId.respond(None);
+        }
         if session_id.as_ref().is_some_and(|id| !self.sessions.admits(id.as_bytes(), verified.owner())) {
             return Failure::ForeignSession.respond(None);
         }
@@ -178,7 +183,8 @@ where
         };
         head.headers.insert(name.clone(), other.header_value().clone());
         let request = Request::from_parts(head, Either::Right(body));
-        let response = exchange(&self.client, request, &Passage::default(), self.response_deadline).await?;
+        let deadline = self.deadline(request.method());
+        let response = exchange(&self.client, request, &Passage::default(), deadline).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
             return Err(TokenFault::UpstreamLoginEnded.into());
         }
@@ -192,7 +198,13 @@ where
         passage: &Arc<Passage>,
     ) -> Result<Response<Incoming>, Failed> {
         let request = Request::from_parts(head, Either::Left(Passing::new(body, passage.clone())));
-        exchange(&self.client, request, passage, self.response_deadline).await
+        let deadline = self.deadline(request.method());
+        exchange(&self.client, request, passage, deadline).await
+    }
+
+    /// A stream's head may come with its first event, which may be a long time from now.
+    fn deadline(&self, method: &Method) -> Option<Duration> {
+        self.response_deadline.filter(|_| method != Method::GET)
     }
 
     async fn replace(

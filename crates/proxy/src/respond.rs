@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     /// RS-16. The client is told what it would be told of a session that has ended.
     #[error("there is no such session")]
     ForeignSession,
+    #[error("the request has more than one Mcp-Session-Id header")]
+    RepeatedSessionId,
 }
 
 impl Failure {
@@ -44,6 +46,7 @@ impl Failure {
             Self::RequestBrokenOff => "request_broke_off",
             Self::Unauthorized => "backend_unauthorized",
             Self::ForeignSession => "session_not_found",
+            Self::RepeatedSessionId => "session_id_repeated",
         }
     }
 
@@ -51,7 +54,7 @@ impl Failure {
         match self {
             Self::Unreachable | Self::BrokenOff | Self::Unauthorized => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::RequestBrokenOff => StatusCode::BAD_REQUEST,
+            Self::RequestBrokenOff | Self::RepeatedSessionId => StatusCode::BAD_REQUEST,
             Self::ForeignSession => StatusCode::NOT_FOUND,
         }
     }
@@ -63,7 +66,7 @@ impl Failure {
         let reason = self.reason();
         match self {
             // What a client does is not the operator's trouble.
-            Self::RequestBrokenOff | Self::ForeignSession => {
+            Self::RequestBrokenOff | Self::ForeignSession | Self::RepeatedSessionId => {
                 tracing::info!(reason, correlation_id, cause, "request not passed on: {self}");
             }
             _ => tracing::warn!(reason, correlation_id, cause, "request not passed on: {self}"),

@@ -64,7 +64,11 @@ pub struct Verifier {
     sessions: Arc<dyn Sessions>,
     foreign: Foreign,
     verdicts: Cache<[u8; 32], Arc<Verdict>>,
+    observer: Option<LookupObserver>,
 }
+
+/// Told at each look-up whether the token was known.
+type LookupObserver = Box<dyn Fn(bool) + Send + Sync>;
 
 /// A token that was found good.
 struct Verdict {
@@ -114,7 +118,16 @@ impl Verifier {
             .eviction_policy(EvictionPolicy::lru())
             .support_invalidation_closures()
             .build();
-        Self { own, issuer, audiences, clock, sessions, foreign: Foreign::default(), verdicts }
+        Self {
+            own,
+            issuer,
+            audiences,
+            clock,
+            sessions,
+            foreign: Foreign::default(),
+            verdicts,
+            observer: None,
+        }
     }
 
     /// Also accepts the JWT access tokens of another issuer, for the same audiences.
@@ -131,6 +144,13 @@ impl Verifier {
         self
     }
 
+    /// Tells `observer` at each look-up whether the token had been verified before, for metrics.
+    #[must_use]
+    pub fn observed(mut self, observer: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
     /// The content of `token`, if it is good now.
     ///
     /// # Errors
@@ -142,6 +162,9 @@ impl Verifier {
         let generation = self.own.as_ref().map_or(0, KeyHandle::generation);
         let now = self.clock.now();
         let known = self.verdicts.get(&digest).filter(|verdict| verdict.holds(now, generation));
+        if let Some(observer) = &self.observer {
+            observer(known.is_some());
+        }
         let verdict = match known {
             Some(verdict) => verdict,
             None => {

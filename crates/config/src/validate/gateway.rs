@@ -228,6 +228,9 @@ fn limits(config: &Config, findings: &mut Findings) {
     if config.limits.max_connections == 0 {
         findings.error("limits.maxConnections", "must be at least 1");
     }
+    if config.limits.max_connections_per_source == 0 {
+        findings.error("limits.maxConnectionsPerSource", "must be at least 1");
+    }
     if config.limits.max_request_body.get() == 0 {
         findings.error("limits.maxRequestBody", "must be at least 1 byte");
     }

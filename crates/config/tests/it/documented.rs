@@ -136,6 +136,7 @@ fn everything() -> Config {
         server: ServerTarget {
             url: Some(text()),
             transport: Transport::Sse,
+            response_timeout: GoDuration::default(),
             path: text(),
             upstream_inject: UpstreamInject {
                 provider_name: Some(text()),

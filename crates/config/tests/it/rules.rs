@@ -134,6 +134,7 @@ fn listener_rules() {
             (EXTERNAL, "metricsListen", "\"0.0.0.0:8080\"", "metricsListen", "must differ"),
             (EXTERNAL, "stateDir", "\"\"", "stateDir", "empty"),
             (EXTERNAL, "limits.maxConnections", "0", "limits.maxConnections", "at least 1"),
+            (EXTERNAL, "limits.maxConnectionsPerSource", "0", "limits.maxConnectionsPerSource", "at least 1"),
             (EXTERNAL, "limits.maxRequestBody", "0", "limits.maxRequestBody", "at least 1"),
             (EXTERNAL, "allowedOrigins", "[\"*\"]", "allowedOrigins[0]", "every web page"),
             (EXTERNAL, "allowedOrigins", "[\"null\"]", "allowedOrigins[0]", "every web page"),

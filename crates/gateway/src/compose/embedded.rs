@@ -11,7 +11,7 @@ use thv_config::{Config, Problem, Profile};
 use thv_egress::Client;
 use thv_jose::reload::KeyHandle;
 use thv_resource::Verifier;
-use thv_resource::credential::{Credential, CredentialError, UpstreamCredentials};
+use thv_resource::credential::{Credential, CredentialCache, CredentialError, UpstreamCredentials};
 use thv_resource::verifier::{Sessions, Unavailable};
 use thv_store::memory;
 use tokio_util::task::TaskTracker;
@@ -68,10 +68,38 @@ impl Embedded {
         self.server.keys()
     }
 
-    /// Lets the verifier forget the tokens of a revoked grant at once.
-    pub(crate) fn tell_revocations(&self, verifier: &Arc<Verifier>) {
-        let verifier = Arc::clone(verifier);
-        self.server.on_revocation(move |grant| verifier.session_revoked(&grant.to_string()));
+    /// Forgets stored registrations that nobody uses.
+    pub(crate) async fn reap_registrations(&self) {
+        match self.server.reap_registrations().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "unused registrations forgotten"),
+            Err(error) => {
+                tracing::warn!(
+                    error = thv_telemetry::chain(&error),
+                    "unused registrations cannot be forgotten"
+                );
+            }
+        }
+    }
+
+    /// Lets the verifier forget the tokens of a revoked grant at once, and the cache its upstream credential.
+    pub(crate) fn tell_revocations(
+        &self,
+        verifier: &Arc<Verifier>,
+        credentials: Option<&Arc<CredentialCache>>,
+    ) {
+        let (verifier, credentials) = (Arc::clone(verifier), credentials.cloned());
+        self.server.on_revocation(move |grant| {
+            session_revoked(&grant.to_string(), &verifier, credentials.as_deref());
+        });
+    }
+}
+
+/// Forgets what is remembered of a session.
+fn session_revoked(tsid: &str, verifier: &Verifier, credentials: Option<&CredentialCache>) {
+    verifier.session_revoked(tsid);
+    if let Some(credentials) = credentials {
+        credentials.forget(tsid);
     }
 }
 
@@ -140,5 +168,56 @@ fn usable(
             tracing::warn!(error = thv_telemetry::chain(&failure), "no upstream credential at the moment");
             Err(CredentialError::Unavailable { retry_after: RETRY_AFTER })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use thv_clock::{ManualClock, Timestamp};
+
+    /// Counts how often it is asked for a credential. No session is alive.
+    #[derive(Default)]
+    struct Source {
+        asked: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl UpstreamCredentials for Source {
+        async fn credential(&self, _: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            Ok(Some(Arc::new(Credential::bearer(&SecretString::from("t"), "corp", None).unwrap())))
+        }
+
+        async fn refresh(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+            self.credential(session).await
+        }
+    }
+
+    #[async_trait]
+    impl Sessions for Source {
+        async fn is_live(&self, _: &str) -> Result<bool, Unavailable> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_upstream_credential_of_a_revoked_session_is_forgotten() {
+        let (source, clock) =
+            (Arc::new(Source::default()), ManualClock::at(Timestamp::from_secs(1)).shared());
+        let verifier = Verifier::new(None, String::new(), Vec::new(), Arc::clone(&clock), source.clone(), 10);
+        let credentials = CredentialCache::new(source.clone(), clock, 10);
+        let ask_for_both = async || {
+            for session in ["revoked", "other"] {
+                credentials.credential(session).await.unwrap().unwrap();
+            }
+            source.asked.load(Ordering::SeqCst)
+        };
+        assert_eq!(ask_for_both().await, 2);
+        assert_eq!(ask_for_both().await, 2);
+        session_revoked("revoked", &verifier, Some(&credentials));
+        assert_eq!(ask_for_both().await, 3);
     }
 }

@@ -1,5 +1,7 @@
 //! Access tokens of another issuer: its keys, and its introspection endpoint (G3, RS-12).
 
+mod sparing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use thv_resource::Verifier;
 use thv_resource::verifier::{Introspect, Introspection, TokenKeys, Unavailable};
 
 use super::{Shared, at, egress_policy};
+use sparing::Sparing;
 
 const LIMITS: Limits = Limits { total: Duration::from_secs(5), max_body: 64 * 1024 };
 
@@ -47,7 +50,7 @@ pub(super) fn trust(
     let authorization = basic(oidc).map_err(|error| at("oidc.clientSecretRef", &error))?;
     let endpoint =
         IntrospectionEndpoint { url: url.clone(), issuer: oidc.issuer.clone(), authorization, egress };
-    Ok(verifier.introspecting(Arc::new(endpoint)))
+    Ok(verifier.introspecting(Arc::new(Sparing::new(Arc::new(endpoint), Arc::clone(&shared.clock)))))
 }
 
 /// Our credentials at the introspection endpoint; both parts form-encoded first (RFC 6749 §2.3.1).

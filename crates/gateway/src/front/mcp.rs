@@ -5,14 +5,13 @@ use std::sync::Arc;
 use http::header::{HeaderValue, ORIGIN};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use thv_proxy::{HostOriginGuard, Proxy, ResponseBody};
+use thv_proxy::{HostOriginGuard, Peer, Proxy, ResponseBody};
 use thv_resource::credential::CredentialCache;
 use thv_resource::{ProtectedResource, Refusal, Verified, Verifier};
 use thv_telemetry::SharedMetrics;
 
 use super::bounded::Bounded;
 use super::{cors, reply};
-use crate::peer::Peer;
 
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
@@ -30,7 +29,7 @@ pub(crate) struct McpDoor {
 }
 
 impl McpDoor {
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Response<ResponseBody> {
         if let Err(refusal) = self.guard.check(request.uri(), request.headers()) {
             self.metrics.refused(refusal.reason());
             return reply::refusal(refusal.status(), refusal.reason(), &refusal.to_string());
@@ -59,7 +58,7 @@ impl McpDoor {
         &self,
         request: Request<Incoming>,
         verified: &Verified,
-        peer: Peer,
+        peer: &Peer,
     ) -> Response<ResponseBody> {
         let credential = match self.credentials.as_ref().zip(verified.session.as_ref()) {
             Some((credentials, session)) => match credentials.credential(session).await {
@@ -71,8 +70,7 @@ impl McpDoor {
         let (head, body) = request.into_parts();
         let Ok((body, exceeded)) = Bounded::new(body, self.max_body) else { return self.too_long() };
         let request = Request::from_parts(head, body);
-        let peer = thv_proxy::Peer::new(peer.address);
-        let response = self.proxy.forward(request, verified, credential.as_deref(), &peer).await;
+        let response = self.proxy.forward(request, verified, credential.as_deref(), peer).await;
         if exceeded.is_set() { self.too_long() } else { response }
     }
 

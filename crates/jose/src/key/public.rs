@@ -20,18 +20,11 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// A key from its JWK.
-    ///
-    /// An RSA key without `alg` becomes an RS256 key; [`Jwks`](crate::jwks::Jwks) offers it for PS256, too.
+    /// One key per algorithm that the JWK allows, never empty: an RSA key without `alg` is good for RS256 and PS256.
     ///
     /// # Errors
     /// When the JWK is private or symmetric, of an unsupported type or size, not for signatures, or no valid key.
-    pub fn from_jwk(jwk: &Value) -> Result<Self, KeyError> {
-        Self::all_from_jwk(jwk)?.into_iter().next().ok_or(KeyError::WrongAlgorithm)
-    }
-
-    /// One key per algorithm that the JWK allows; never empty.
-    pub(crate) fn all_from_jwk(jwk: &Value) -> Result<Vec<Self>, KeyError> {
+    pub fn all_from_jwk(jwk: &Value) -> Result<Vec<Self>, KeyError> {
         let members = jwk.as_object().ok_or(KeyError::Malformed("kty"))?;
         let material = Material::parse(members)?;
         jwk::check_use(members)?;

@@ -72,7 +72,9 @@ mod aws_key {
         pub(crate) fn generate() -> Self {
             let pair = Ed25519KeyPair::generate().unwrap();
             let x = base64url(pair.public_key().as_ref());
-            let public = PublicKey::from_jwk(&json!({ "kty": "OKP", "crv": "Ed25519", "x": x })).unwrap();
+            let public = PublicKey::all_from_jwk(&json!({ "kty": "OKP", "crv": "Ed25519", "x": x }))
+                .unwrap()
+                .remove(0);
             Self { pair, public }
         }
 

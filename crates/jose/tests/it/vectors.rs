@@ -6,7 +6,7 @@ use thv_jose::key::PublicKey;
 
 fn verifies(jwk: &serde_json::Value, token: &str) -> bool {
     let (input, signature) = token.rsplit_once('.').unwrap();
-    PublicKey::from_jwk(jwk).unwrap().verifies(input.as_bytes(), &base64url_decode(signature).unwrap())
+    PublicKey::all_from_jwk(jwk).unwrap()[0].verifies(input.as_bytes(), &base64url_decode(signature).unwrap())
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn rfc_8037_appendix_a_4_eddsa_and_a_3_thumbprint() {
                  hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
     assert!(verifies(&jwk, token));
     assert_eq!(
-        PublicKey::from_jwk(&jwk).unwrap().thumbprint(),
+        PublicKey::all_from_jwk(&jwk).unwrap()[0].thumbprint(),
         "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
     );
 }
@@ -44,7 +44,7 @@ fn rfc_7638_section_3_1_rsa_thumbprint() {
               r-kEgU8awapJzKnqDKgw",
         "e": "AQAB", "alg": "RS256", "kid": "2011-04-29",
     });
-    let key = PublicKey::from_jwk(&jwk).unwrap();
+    let key = PublicKey::all_from_jwk(&jwk).unwrap().remove(0);
     assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     assert_eq!(key.kid(), Some("2011-04-29"));
 }

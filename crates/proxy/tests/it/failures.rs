@@ -1,10 +1,13 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use thv_proxy::ProxyConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::support::*;
 
@@ -39,11 +42,50 @@ async fn a_backend_that_hangs_up_is_a_bad_gateway() {
 #[tokio::test]
 async fn a_backend_that_does_not_begin_to_answer_is_a_gateway_timeout() {
     let backend = serve(|_| std::future::pending::<Response<TestBody>>()).await;
-    let config = ProxyConfig { response_deadline: Duration::from_millis(20), ..config() };
+    let config = ProxyConfig { response_deadline: Some(Duration::from_millis(20)), ..config() };
     let gateway = Gateway::default().start(config, &format!("http://{backend}/")).await;
     let response = send(gateway, post(full("{}"))).await;
     assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(json(response).await["error"], "backend_response_timeout");
+}
+
+/// A backend that announces each request and answers it when it is told to.
+async fn waiting() -> (SocketAddr, mpsc::UnboundedReceiver<Method>, Arc<Semaphore>) {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    let released = Arc::new(Semaphore::new(0));
+    let permits = released.clone();
+    let backend = serve(move |request: Request<_>| {
+        arrived.send(request.method().clone()).unwrap();
+        let permits = permits.clone();
+        async move {
+            permits.acquire().await.unwrap().forget();
+            Response::new(full("at last"))
+        }
+    })
+    .await;
+    (backend, arrivals, released)
+}
+
+#[tokio::test]
+async fn a_stream_and_a_gateway_without_deadline_wait_for_the_head_of_the_response() {
+    const SHORT: Option<Duration> = Some(Duration::from_millis(20));
+    for (method, deadline) in [(Method::GET, SHORT), (Method::POST, None)] {
+        let (backend, mut arrivals, released) = waiting().await;
+        let start = async |response_deadline| {
+            let config = ProxyConfig { response_deadline, ..config() };
+            Gateway::default().start(config, &format!("http://{backend}/")).await
+        };
+        let (gateway, strict) = (start(deadline).await, start(SHORT).await);
+        let request = Request::builder().method(&method).uri("/mcp").body(full("")).unwrap();
+        let patient = tokio::spawn(send(gateway, request));
+        assert_eq!(arrivals.recv().await, Some(method));
+        // Sent later, so due later too.
+        assert_eq!(send(strict, post(full("{}"))).await.status(), StatusCode::GATEWAY_TIMEOUT);
+        released.add_permits(2);
+        let response = patient.await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(text(response).await, "at last");
+    }
 }
 
 #[tokio::test]
@@ -73,7 +115,7 @@ async fn px_1_a_backends_403_passes_without_its_challenge() {
 }
 
 /// Writes to a connection and reads until it closes.
-async fn raw(gateway: std::net::SocketAddr, request: &str) -> String {
+async fn raw(gateway: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(gateway).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

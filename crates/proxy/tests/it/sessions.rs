@@ -52,3 +52,14 @@ async fn rs_16_a_closed_session_is_nobodys() {
     send(gateway, request(Method::DELETE, "alice", Some("s1"))).await;
     assert_eq!(send(gateway, request(Method::POST, "bob", Some("s1"))).await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn rs_16_a_request_names_one_session() {
+    let backend = serve(|_| async { Response::new(full("")) }).await;
+    let gateway = plain_gateway(backend).await;
+    let mut twice = request(Method::POST, "mallory", Some("own"));
+    twice.headers_mut().append("mcp-session-id", "s1".parse().unwrap());
+    let refused = send(gateway, twice).await;
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(json(refused).await["error"], "session_id_repeated");
+}

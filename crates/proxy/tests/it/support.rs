@@ -69,7 +69,7 @@ pub(crate) fn config() -> ProxyConfig {
         public_url: Uri::from_static("https://mcp.example.com"),
         inject: Inject::Authorization,
         forward_identity: false,
-        response_deadline: ProxyConfig::RESPONSE_DEADLINE,
+        response_deadline: Some(Duration::from_secs(60)),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Upstream credentials kept in memory, one refresh at a time for each session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use thv_clock::{SharedClock, Timestamp};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Credential, CredentialError, UpstreamCredentials};
 
@@ -21,7 +22,7 @@ const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// A bounded cache in front of [`UpstreamCredentials`].
 ///
 /// A credential is never handed out from memory at or after its expiry. Concurrent requests of one session wait for one
-/// call to the source. Failures are not kept.
+/// call to the source and share its outcome. Failures are not kept for those who come later.
 pub struct CredentialCache {
     source: Arc<dyn UpstreamCredentials>,
     clock: SharedClock,
@@ -31,8 +32,18 @@ pub struct CredentialCache {
 #[derive(Default)]
 struct Slot {
     known: RwLock<Option<Known>>,
-    /// Held during a call to the source; the time of the last forced refresh.
-    flight: Mutex<Option<Timestamp>>,
+    /// Held during a call to the source.
+    flight: Mutex<Flight>,
+    /// Calls that failed so far. Who saw another number before it waited has waited for a failure.
+    failures: AtomicU64,
+}
+
+#[derive(Default)]
+struct Flight {
+    /// When a refresh was last forced and the provider answered.
+    forced_at: Option<Timestamp>,
+    /// The outcome of the last call that failed.
+    failure: Option<CredentialError>,
 }
 
 #[derive(Clone)]
@@ -42,6 +53,39 @@ struct Known {
 }
 
 impl Slot {
+    /// Waits for its turn.
+    ///
+    /// # Errors
+    /// The failure of a call that ended while it waited: one outage is not to be met by all of them in turn.
+    async fn board(&self) -> Result<MutexGuard<'_, Flight>, CredentialError> {
+        let failures = self.failures.load(Ordering::Acquire);
+        let flight = self.flight.lock().await;
+        match &flight.failure {
+            Some(failure) if self.failures.load(Ordering::Acquire) != failures => Err(failure.clone()),
+            _ => Ok(flight),
+        }
+    }
+
+    /// Keeps what a call to the source gave.
+    fn land(
+        &self,
+        mut flight: MutexGuard<'_, Flight>,
+        outcome: Result<Option<Arc<Credential>>, CredentialError>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Credential>>, CredentialError> {
+        match &outcome {
+            Ok(credential) => {
+                flight.failure = None;
+                self.keep(credential.clone(), now);
+            }
+            Err(failure) => {
+                flight.failure = Some(failure.clone());
+                self.failures.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        outcome
+    }
+
     fn known(&self) -> Option<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,14 +120,13 @@ impl CredentialCache {
         if let Some(known) = slot.fresh(self.clock.now()) {
             return Ok(known.credential);
         }
-        let _flight = slot.flight.lock().await;
+        let flight = slot.board().await?;
         let now = self.clock.now();
         if let Some(known) = slot.fresh(now) {
             return Ok(known.credential);
         }
-        let credential = self.source.credential(session).await?;
-        slot.keep(credential.clone(), now);
-        Ok(credential)
+        let outcome = self.source.credential(session).await;
+        slot.land(flight, outcome, now)
     }
 
     /// A credential other than `refused`, which a backend did not accept.
@@ -100,19 +143,21 @@ impl CredentialCache {
         refused: &Credential,
     ) -> Result<Option<Arc<Credential>>, CredentialError> {
         let slot = self.slot(session);
-        let mut forced_at = slot.flight.lock().await;
+        let mut flight = slot.board().await?;
         let now = self.clock.now();
         let other = slot.fresh(now).and_then(|known| known.credential);
         if let Some(other) = other.filter(|other| other.header_value != refused.header_value) {
             return Ok(Some(other));
         }
-        if forced_at.is_some_and(|last| now.since(last) < FORCED_REFRESH_INTERVAL) {
+        if flight.forced_at.is_some_and(|last| now.since(last) < FORCED_REFRESH_INTERVAL) {
             return Ok(None);
         }
-        *forced_at = Some(now);
-        let credential = self.source.refresh(session).await?;
-        slot.keep(credential.clone(), now);
-        Ok(credential)
+        let outcome = self.source.refresh(session).await;
+        // A provider that is down has not refused: the next request asks again.
+        if !matches!(outcome, Err(CredentialError::Unavailable { .. })) {
+            flight.forced_at = Some(now);
+        }
+        slot.land(flight, outcome, now)
     }
 
     /// Forgets the credential of a session that was revoked or logged in anew.
@@ -133,7 +178,7 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use secrecy::SecretString;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32};
     use thv_clock::ManualClock;
 
     /// Issues tokens that are numbered and live for ten seconds.
@@ -141,6 +186,7 @@ mod tests {
         clock: ManualClock,
         issued: AtomicU32,
         refreshes: AtomicU32,
+        down: AtomicBool,
     }
 
     impl Numbered {
@@ -168,6 +214,9 @@ mod tests {
         async fn refresh(&self, _session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
             self.refreshes.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
+            if self.down.load(Ordering::SeqCst) {
+                return Err(CredentialError::Unavailable { retry_after: Duration::from_secs(1) });
+            }
             Ok(Some(self.issue()))
         }
     }
@@ -178,6 +227,7 @@ mod tests {
             clock: clock.clone(),
             issued: AtomicU32::new(0),
             refreshes: AtomicU32::new(0),
+            down: AtomicBool::new(false),
         });
         (Arc::new(CredentialCache::new(source.clone(), clock.shared(), 16)), source, clock)
     }
@@ -219,6 +269,35 @@ mod tests {
             assert_eq!(failure, CredentialError::ReauthenticationNeeded);
         }
         assert_eq!(source.issued.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_call_that_fails_shares_the_failure() {
+        let (cache, source, _) = cache();
+        let requests: Vec<_> = (0..50)
+            .map(|_| {
+                let cache = cache.clone();
+                tokio::spawn(async move { cache.credential("ended").await.unwrap_err() })
+            })
+            .collect();
+        for request in requests {
+            assert_eq!(request.await.unwrap(), CredentialError::ReauthenticationNeeded);
+        }
+        assert_eq!(source.issued.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_is_down_is_asked_again_for_another_credential() {
+        let (cache, source, _) = cache();
+        let refused = cache.credential("s").await.unwrap().unwrap();
+        source.down.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            let failure = cache.replace("s", &refused).await.unwrap_err();
+            assert_eq!(failure, CredentialError::Unavailable { retry_after: Duration::from_secs(1) });
+        }
+        source.down.store(false, Ordering::SeqCst);
+        assert!(cache.replace("s", &refused).await.unwrap().is_some());
+        assert_eq!(source.refreshes.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use thv_oauth::token_profile::AccessTokenClaims;
@@ -62,6 +62,19 @@ async fn a_verdict_is_remembered_and_shared() {
     let second = setup.verifier.verify(&token).await.unwrap();
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(setup.asked(), 1);
+}
+
+#[tokio::test]
+async fn an_observer_is_told_which_tokens_were_known() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let Setup { keys, verifier, .. } = Setup::new();
+    let token = keys.load().sign("at+jwt", &claims()).unwrap();
+    let told = Arc::clone(&seen);
+    let verifier = verifier.observed(move |known| told.lock().unwrap().push(known));
+    for token in [token.as_str(), token.as_str(), "unknown"] {
+        let _ = verifier.verify(token).await;
+    }
+    assert_eq!(*seen.lock().unwrap(), [false, true, false]);
 }
 
 #[tokio::test]
