@@ -1,6 +1,6 @@
 //! Client ID Metadata Documents: resolving a URL `client_id` (draft-ietf-oauth-client-id-metadata-document-02).
 //!
-//! [`Resolver::resolve`] is the way every endpoint takes: pinned documents, then the cache, then one guarded fetch per URL
+//! `Resolver::resolve` is the way every endpoint takes: pinned documents, then the cache, then one guarded fetch per URL
 //! within a budget. Nothing but a valid document is ever cached (AS-71).
 
 mod budget;

@@ -2,7 +2,7 @@
 //!
 //! Every operation that must happen once is one atomic call ([`PendingStore::take`], [`CodeStore::redeem`],
 //! [`GrantStore::rotate`], [`ReplayStore::claim`]): a backend never needs a read followed by a delete. All backends pass
-//! the same [`contract`] tests. Time is an argument, so that no backend reads a clock.
+//! the same `contract` tests (feature of that name). Time is an argument, so that no backend reads a clock.
 
 use std::sync::Arc;
 
