@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::budget::Budget;
 pub(crate) use self::budget::BudgetExceeded;
 use self::cache::{Cached, DocumentCache};
-pub use self::check::{CheckReport, RuleResult, check};
+pub use self::check::{CheckReport, RuleResult, check, check_pinned};
 use self::fetch::{FetchError, Fetched};
 use crate::single_flight::{Flight, SingleFlight};
 

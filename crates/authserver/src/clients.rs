@@ -115,7 +115,7 @@ impl ClientRefusal {
             Self::DocumentsDisabled => (
                 StatusCode::BAD_REQUEST,
                 ErrorCode::InvalidClient,
-                "The operator of this server can enable them with `cimd.enabled: true`.".to_owned(),
+                "The operator of this server can enable them (cimd.enabled).".to_owned(),
             ),
             Self::Url(_) => (
                 StatusCode::BAD_REQUEST,
@@ -136,7 +136,7 @@ impl ClientRefusal {
                 StatusCode::BAD_REQUEST,
                 ErrorCode::InvalidClient,
                 "Start again from your application; if it persists, the operator finds the cause in the log under the \
-                 number below, or with `thv cimd check`."
+                 number below, or by running thv cimd check."
                     .to_owned(),
             ),
             Self::Store(_) => (

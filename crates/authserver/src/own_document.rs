@@ -1,7 +1,7 @@
 //! `/oauth/client-metadata.json`: our own client ID metadata document, for upstreams that accept one (C13).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -24,6 +24,7 @@ impl AuthServer {
             "application_type": "web",
         });
         let mut response = json_response(StatusCode::OK, &document);
+        response.headers_mut().remove(PRAGMA);
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
         response
     }

@@ -59,6 +59,7 @@ impl Publisher {
 }
 
 struct ScopeInWords {
+    /// Empty for what follows from the client's grant types.
     token: String,
     words: &'static str,
 }
@@ -76,7 +77,7 @@ impl ConsentPage {
             .map(|token| ScopeInWords { token: token.to_owned(), words: in_words(token) })
             .collect();
         if client.may_refresh && !request.scopes.contains(OFFLINE_ACCESS) {
-            scopes.push(ScopeInWords { token: "refresh_token".to_owned(), words: in_words(OFFLINE_ACCESS) });
+            scopes.push(ScopeInWords { token: String::new(), words: in_words(OFFLINE_ACCESS) });
         }
         Self {
             base_path: settings.base_path().to_owned(),

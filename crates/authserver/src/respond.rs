@@ -52,7 +52,7 @@ impl PageError {
     /// Writes the page, and a log line with the correlation id that the page shows.
     pub(crate) fn into_response(self) -> Response<Bytes> {
         let correlation = correlation_id();
-        tracing::warn!(
+        tracing::info!(
             error.code = self.code.as_str(),
             error.reason = self.reason,
             correlation.id = correlation,

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
+use serde_json::json;
 use thv_clock::SharedClock;
 use thv_egress::client::Client as Egress;
 use thv_jose::digest::Digest;
@@ -21,7 +22,7 @@ use crate::cimd::Resolver;
 use crate::clients::ClientResolver;
 use crate::documents::Documents;
 use crate::limits::{Rate, RateLimit};
-use crate::respond::Reason;
+use crate::respond::{self, Reason};
 use crate::settings::Settings;
 use crate::token::client_keys::ClientKeys;
 use crate::upstream::Upstream;
@@ -242,14 +243,14 @@ fn per_minute<K: Eq + std::hash::Hash + Send + Sync + 'static>(
 }
 
 fn not_allowed(allow: &'static str) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"method not allowed\n"));
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let body =
+        json!({"error": "method_not_allowed", "error_description": format!("allowed methods: {allow}")});
+    let mut response = respond::json(StatusCode::METHOD_NOT_ALLOWED, &body);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 
 fn not_found() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from_static(b"not found\n"));
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response
+    let body = json!({"error": "not_found", "error_description": "there is nothing at this path"});
+    respond::json(StatusCode::NOT_FOUND, &body)
 }

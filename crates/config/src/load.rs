@@ -27,7 +27,8 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or is no YAML.
     pub fn load_rest(path: &Path) -> Result<(Self, Vec<Problem>), Problems> {
-        shape::deserialize_rest(yaml::parse(&read(path)?)?)
+        let value = yaml::parse(&read(path)?).map_err(|problem| of_file(path, problem.into()))?;
+        shape::deserialize_rest(value)
     }
 
     /// Reads a configuration file; see [`parse`](Self::parse).
@@ -35,8 +36,16 @@ impl Config {
     /// # Errors
     /// As [`parse`](Self::parse), or the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        Self::parse(&read(path)?)
+        Self::parse(&read(path)?).map_err(|problems| of_file(path, problems))
     }
+}
+
+/// Problems of the file as a whole name it.
+fn of_file(path: &Path, mut problems: Problems) -> Problems {
+    for problem in problems.0.iter_mut().filter(|problem| problem.path.is_empty()) {
+        problem.message = format!("{}: {}", path.display(), problem.message);
+    }
+    problems
 }
 
 /// Reads a file of at most [`yaml::MAX_BYTES`].

@@ -23,7 +23,12 @@ pub fn check(config: &Config, profile: Profile) -> Vec<Problem> {
     exposure(config, profile, &mut problems);
     secrets(config, &mut problems);
     if let Some(tls) = &config.tls {
-        note("tls", compose::certificate_files(tls).load(), &mut problems);
+        let files = compose::certificate_files(tls);
+        let chain = note("tls.certFile", files.read_chain(), &mut problems);
+        let key = note("tls.keyFile", files.read_key(), &mut problems);
+        if chain.is_some() && key.is_some() {
+            note("tls", files.load(), &mut problems);
+        }
     }
     let ca_bundle = config.egress.ca_bundle.as_deref();
     let roots = note("egress.caBundle", Roots::load(ca_bundle), &mut problems);
@@ -35,6 +40,14 @@ pub fn check(config: &Config, profile: Profile) -> Vec<Problem> {
     }
     if let Some(auth_server) = &config.auth_server {
         problems.extend(keys::check(auth_server));
+        if profile == Profile::Production && keys::keeps_its_own(auth_server) {
+            let directory = config.state_dir.clone().map_or_else(keys::default_state_dir, Ok);
+            note(
+                "stateDir",
+                directory.and_then(|directory| keys::probe_state_dir(&directory)),
+                &mut problems,
+            );
+        }
         users(auth_server, &mut problems);
         pinned_documents(auth_server, profile, &mut problems);
     }

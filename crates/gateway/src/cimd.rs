@@ -6,7 +6,8 @@ use thv_egress::{Client, Roots};
 
 use crate::compose;
 
-/// Fetches the document of a `client_id` with the gateway's egress rules and judges it by the gateway's rules.
+/// Takes the document of a `client_id` from where the gateway would (pinned, or fetched with its egress rules) and judges it by
+/// the gateway's rules.
 ///
 /// # Errors
 /// When the configuration cannot be used.
@@ -29,5 +30,11 @@ pub async fn check_client_id(
     let server = config.auth_server.as_ref().unwrap_or(&standard);
     let settings = compose::settings::cimd_settings(server, profile)?;
     let egress = Client::new(compose::egress_policy(config, profile), &roots);
+    let mut pinned = server.cimd.pinned_documents.iter().enumerate();
+    if let Some((at, pinned)) = pinned.find(|(_, pinned)| pinned.client_id == client_id) {
+        let path = format!("authServer.cimd.pinnedDocuments[{at}].file");
+        let document = std::fs::read(&pinned.file).map_err(|error| compose::at(&path, &error))?;
+        return Ok(cimd::check_pinned(client_id, &document, &settings));
+    }
     Ok(cimd::check(client_id, &egress, &settings).await)
 }

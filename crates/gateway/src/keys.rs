@@ -19,7 +19,7 @@ use thv_jose::keyring::KeyRing;
 use thv_jose::random;
 use thv_jose::reload::{HmacHandle, KeyHandle};
 
-pub use own::{StateDirError, default_state_dir};
+pub use own::{StateDirError, default_state_dir, probe_state_dir};
 pub use rotation::PUBLISHED_BEFORE_SIGNING;
 use rotation::Rotation;
 
@@ -124,6 +124,11 @@ impl Keys {
         self.hmac.replace(ring);
         true
     }
+}
+
+/// Whether a server with this configuration creates keys of its own.
+pub fn keeps_its_own(config: &AuthServer) -> bool {
+    config.signing_key_secret_refs.is_empty() || config.hmac_secret_refs.is_empty()
 }
 
 /// Judges configured keys without putting them in force, for a check of the configuration.

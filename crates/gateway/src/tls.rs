@@ -1,7 +1,7 @@
 //! TLS at our own door, with certificate files that may change while we run.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -55,21 +55,25 @@ impl CertificateFiles {
     /// # Errors
     /// What is wrong with which file.
     pub fn load(&self) -> Result<CertifiedKey, TlsError> {
-        let chain = read_certificates(&self.certificates)?;
-        let key = PrivateKeyDer::from_pem_file(&self.private_key).map_err(|source| TlsError::Unreadable {
+        let (chain, key) = (self.read_chain()?, self.read_key()?);
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(TlsError::Mismatch)
+    }
+
+    pub(crate) fn read_chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let path = &self.certificates;
+        let unreadable = |source| TlsError::Unreadable { what: "certificates", path: path.clone(), source };
+        let chain = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
+        let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(unreadable)?;
+        if chain.is_empty() { Err(TlsError::NoCertificate(path.clone())) } else { Ok(chain) }
+    }
+
+    pub(crate) fn read_key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
+        PrivateKeyDer::from_pem_file(&self.private_key).map_err(|source| TlsError::Unreadable {
             what: "the private key",
             path: self.private_key.clone(),
             source,
-        })?;
-        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(TlsError::Mismatch)
+        })
     }
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |source| TlsError::Unreadable { what: "certificates", path: path.to_owned(), source };
-    let chain = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
-    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(unreadable)?;
-    if chain.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(chain) }
 }
 
 /// The certificate in use and the way to replace it. Clones share it.

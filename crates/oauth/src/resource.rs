@@ -46,7 +46,7 @@ impl ResourceIndicator {
     }
 
     /// Whether `other` names the same resource although it is written differently: letter case of scheme and host,
-    /// an explicit default port, or `/` for an empty path.
+    /// an explicit default port, or one final slash (RFC 9728 servers and their clients disagree about it).
     ///
     /// Meant for one purpose: finding a request's `resource` in the server's own list of audiences. Tokens carry the
     /// identifier of that list, and everything else compares strings.
@@ -72,7 +72,7 @@ fn folded(raw: &str) -> Option<(String, String, u16, &str, Option<&str>)> {
     let uri = RawUri::parse(raw).ok()?;
     let scheme = uri.scheme.to_ascii_lowercase();
     let port = uri.port().unwrap_or(if scheme == "https" { 443 } else { 80 });
-    let path = if uri.path.is_empty() { "/" } else { uri.path };
+    let path = uri.path.strip_suffix('/').unwrap_or(uri.path);
     Some((scheme, uri.host().to_ascii_lowercase(), port, path, uri.query))
 }
 
@@ -102,14 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn as_34_equivalence_folds_case_default_port_and_empty_path_only() {
+    fn a5_as_34_equivalence_folds_case_default_port_and_one_final_slash_only() {
         for (own, other, equivalent) in [
             ("https://mcp.example", "https://mcp.example/", true),
             ("https://mcp.example/", "https://mcp.example", true),
             ("https://mcp.example/mcp", "https://mcp.example:443/mcp", true),
             ("http://mcp.example/mcp", "http://mcp.example:80/mcp", true),
             ("https://mcp.example/mcp", "HTTPS://MCP.example/mcp", true),
-            ("https://mcp.example/mcp", "https://mcp.example/mcp/", false),
+            ("https://mcp.example/mcp", "https://mcp.example/mcp/", true),
+            ("https://mcp.example/mcp/", "https://mcp.example/mcp//", false),
             ("https://mcp.example/mcp", "https://mcp.example/MCP", false),
             ("https://mcp.example/mcp", "http://mcp.example/mcp", false),
             ("https://mcp.example:80/mcp", "http://mcp.example/mcp", false),

@@ -67,9 +67,19 @@ impl Failure {
         match self {
             // What a client does is not the operator's trouble.
             Self::RequestBrokenOff | Self::ForeignSession | Self::RepeatedSessionId => {
-                tracing::info!(reason, correlation_id, cause, "request not passed on: {self}");
+                tracing::info!(
+                    error.reason = reason,
+                    correlation.id = correlation_id,
+                    cause,
+                    "request not passed on: {self}"
+                );
             }
-            _ => tracing::warn!(reason, correlation_id, cause, "request not passed on: {self}"),
+            _ => tracing::warn!(
+                error.reason = reason,
+                correlation.id = correlation_id,
+                cause,
+                "request not passed on: {self}"
+            ),
         }
         // Three texts of our own alphabet: nothing in them needs escaping.
         let body = format!(

@@ -17,7 +17,7 @@ pub(super) async fn resolve(
     let client_id =
         client_id.ok_or_else(|| refused("client_id_missing", "the parameter client_id is missing"))?;
     clients.resolve(client_id, source.addr).await.map_err(|refusal| {
-        tracing::info!(
+        tracing::debug!(
             client.id = &*for_log(client_id),
             error.reason = refusal.reason(),
             "client not resolved"

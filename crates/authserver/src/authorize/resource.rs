@@ -28,8 +28,9 @@ pub(crate) fn select(requested: &[&str], audiences: &[ResourceIndicator]) -> Res
     }
     let mut selected = Vec::new();
     for resource in requested {
-        let own =
-            audiences.iter().find(|own| own.equivalent_to(resource)).ok_or_else(|| clipped(resource))?;
+        let exact = audiences.iter().find(|own| own.as_str() == *resource);
+        let own = exact.or_else(|| audiences.iter().find(|own| own.equivalent_to(resource)));
+        let own = own.ok_or_else(|| clipped(resource))?;
         if !selected.iter().any(|known| known == own.as_str()) {
             selected.push(own.as_str().to_owned());
         }

@@ -47,41 +47,59 @@ impl CheckReport {
 
 /// Fetches `raw` as the server would and judges it.
 pub async fn check(raw: &str, egress: &Client, settings: &CimdSettings) -> CheckReport {
-    let mut rules = Vec::new();
-    let url = match MetadataUrl::parse(raw, settings.allow_loopback) {
-        Ok(url) => url,
+    let (url, mut rules) = match judge_url(raw, settings) {
+        Ok(judged) => judged,
+        Err(report) => return report,
+    };
+    match fetch(egress, &url, None, settings.max_document_size).await {
+        Ok(Fetched::New(body)) => {
+            rules.push(passed("AS-55", "cimd_fetch", SERVED));
+            judge_document(&url, &body.body, rules, settings)
+        }
+        // Nothing was compared, so 304 is no answer.
+        Ok(Fetched::NotModified(_)) => CheckReport::refused(raw, rules),
+        Err(error) => {
+            // The person at the terminal is the operator: the whole chain is for them.
+            let fix = Some(fetch_fix(error.reason()).to_owned());
+            rules.push(failed("AS-55", error.reason(), SERVED, thv_telemetry::chain(&error), fix));
+            CheckReport::refused(raw, rules)
+        }
+    }
+}
+
+/// Judges a document that the operator pinned for `raw`: nothing is fetched.
+pub fn check_pinned(raw: &str, document: &[u8], settings: &CimdSettings) -> CheckReport {
+    match judge_url(raw, settings) {
+        Ok((url, mut rules)) => {
+            rules.push(passed("AS-82", "cimd_pinned", "the document is pinned in the configuration"));
+            judge_document(&url, document, rules, settings)
+        }
+        Err(report) => report,
+    }
+}
+
+const SERVED: &str = "the document is served with status 200 as JSON";
+
+fn judge_url(raw: &str, settings: &CimdSettings) -> Result<(MetadataUrl, Vec<RuleResult>), CheckReport> {
+    let title = "the client_id is an acceptable URL";
+    match MetadataUrl::parse(raw, settings.allow_loopback) {
+        Ok(url) => Ok((url, vec![passed("AS-51", "cimd_url", title)])),
         Err(error) => {
             let fix =
                 Some("use an https URL with a path, written exactly as the document names it".to_owned());
-            rules.push(failed(
-                "AS-51",
-                error.reason(),
-                "the client_id is an acceptable URL",
-                error.to_string(),
-                fix,
-            ));
-            return CheckReport::refused(raw, rules);
+            let rule = failed(error.row(), error.reason(), title, error.to_string(), fix);
+            Err(CheckReport::refused(raw, vec![rule]))
         }
-    };
-    rules.push(passed("AS-51", "cimd_url", "the client_id is an acceptable URL"));
-    let body = match fetch(egress, &url, None, settings.max_document_size).await {
-        Ok(Fetched::New(body)) => body.body,
-        Ok(Fetched::NotModified(_)) => return CheckReport::refused(raw, rules),
-        Err(error) => {
-            // The person at the terminal is the operator: the whole chain is for them.
-            let (title, fix) = ("the document is served with status 200 as JSON", fetch_fix(error.reason()));
-            rules.push(failed(
-                "AS-55",
-                error.reason(),
-                title,
-                thv_telemetry::chain(&error),
-                Some(fix.to_owned()),
-            ));
-            return CheckReport::refused(raw, rules);
-        }
-    };
-    rules.push(passed("AS-55", "cimd_fetch", "the document is served with status 200 as JSON"));
-    let report = examine(&url, &body, &settings.policy);
+    }
+}
+
+fn judge_document(
+    url: &MetadataUrl,
+    document: &[u8],
+    mut rules: Vec<RuleResult>,
+    settings: &CimdSettings,
+) -> CheckReport {
+    let report = examine(url, document, &settings.policy);
     rules.extend(report.checks.iter().map(|check| {
         let (passed, detail, fix) = match &check.outcome {
             Outcome::Passed => (Some(true), None, None),
@@ -91,7 +109,7 @@ pub async fn check(raw: &str, egress: &Client, settings: &CimdSettings) -> Check
         let title = check.rule.title().to_owned();
         RuleResult { row: check.rule.row(), reason: check.rule.reason(), title, passed, detail, fix }
     }));
-    CheckReport { client_id: raw.to_owned(), accepted: report.into_result().is_ok(), rules }
+    CheckReport { client_id: url.as_str().to_owned(), accepted: report.is_accepted(), rules }
 }
 
 fn passed(row: &'static str, reason: &'static str, title: &str) -> RuleResult {

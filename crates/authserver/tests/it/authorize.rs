@@ -59,7 +59,7 @@ async fn as_21_a_loopback_redirect_uri_may_have_any_port() {
 }
 
 #[tokio::test]
-async fn as_27_and_25_pkce_with_s256_is_required() {
+async fn a3_as_25_as_27_pkce_with_s256_is_required() {
     let challenge = |value, reason: &'static str| async move {
         assert_eq!(refused(&[value]).await, ("invalid_request".to_owned(), reason.to_owned()));
     };
@@ -70,7 +70,7 @@ async fn as_27_and_25_pkce_with_s256_is_required() {
 }
 
 #[tokio::test]
-async fn only_the_code_response_type_in_the_query_is_supported() {
+async fn a4_as_28_as_131_other_response_types_are_refused_with_iss_and_state() {
     let expect = |change, error: &'static str, reason: &'static str| async move {
         assert_eq!(refused(&[change]).await, (error.to_owned(), reason.to_owned()));
     };
@@ -127,7 +127,9 @@ async fn as_33_a_foreign_resource_is_an_invalid_target() {
 async fn a5_our_own_resource_is_recognised_in_its_equivalent_spellings() {
     let fixture = Fixture::new();
     let flow = Flow::new(&fixture.register().await);
-    for resource in ["https://mcp.example.com/mcp", "https://MCP.example.com:443/mcp"] {
+    for resource in
+        ["https://mcp.example.com/mcp", "https://MCP.example.com:443/mcp", "https://mcp.example.com/mcp/"]
+    {
         Browser::new(&fixture).consent_page(&flow.query(&[("resource", resource)])).await;
     }
 }
@@ -147,7 +149,7 @@ async fn as_31_unknown_prompt_values_are_ignored_and_none_shows_no_page() {
 }
 
 #[tokio::test]
-async fn an_authorization_request_may_be_posted() {
+async fn a2_an_authorization_request_may_be_posted() {
     let fixture = Fixture::new();
     let flow = Flow::new(&fixture.register().await);
     let query = flow.query(&[]);

@@ -9,7 +9,7 @@ use thv_authserver::upstream::local::{LocalUser, LocalUsers};
 use crate::fixture::{Browser, Fixture, Flow, answer, assert_page, location, text};
 
 #[tokio::test]
-async fn as_140_consent_is_asked_before_anything_goes_to_the_upstream() {
+async fn a9_as_35_as_140_consent_is_asked_before_anything_goes_to_the_upstream() {
     let fixture = Fixture::new();
     let flow = Flow::new(&fixture.register().await);
     let mut browser = Browser::new(&fixture);

@@ -22,7 +22,7 @@ async fn code(fixture: &Fixture, scope: &str) -> (Flow, String) {
 }
 
 #[tokio::test]
-async fn as_127_access_tokens_follow_rfc_9068() {
+async fn a6_as_127_access_tokens_follow_rfc_9068() {
     let fixture = Fixture::new();
     let (client_id, tokens) = fixture.log_in("openid email").await;
     let (header, claims) = claims(tokens["access_token"].as_str().unwrap());
@@ -283,7 +283,7 @@ async fn a_forged_or_foreign_token_is_refused() {
 }
 
 #[tokio::test]
-async fn as_1_discovery_documents_tell_the_truth() {
+async fn a1_as_5_as_6_as_8_as_9_as_12_discovery_documents_tell_the_truth() {
     let fixture = Fixture::new();
     let documents = fixture.server.documents();
     let metadata: Value = serde_json::from_slice(&documents.authorization_server).unwrap();

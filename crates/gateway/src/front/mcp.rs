@@ -76,7 +76,15 @@ impl McpDoor {
 
     fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
         self.metrics.refused(refusal.reason());
-        tracing::debug!(reason = refusal.reason(), "request for the protected resource refused: {refusal}");
+        // Every client begins without a token; that is no event.
+        if matches!(refusal, Refusal::NoToken) {
+            tracing::debug!(error.reason = refusal.reason(), "no access token: {refusal}");
+        } else {
+            tracing::info!(
+                error.reason = refusal.reason(),
+                "request for the protected resource refused: {refusal}"
+            );
+        }
         reply::ready(self.resource.refuse(refusal))
     }
 

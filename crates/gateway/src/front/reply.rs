@@ -45,7 +45,12 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Re
 /// A refusal with its stable reason code; log line and response share a correlation id.
 pub(super) fn refusal(status: StatusCode, reason: &'static str, description: &str) -> Response<ResponseBody> {
     let correlation_id = base64url(&random::bytes::<9>());
-    tracing::info!(reason, correlation_id, http.status = status.as_u16(), "request refused: {description}");
+    tracing::info!(
+        error.reason = reason,
+        correlation.id = correlation_id,
+        http.status = status.as_u16(),
+        "request refused: {description}"
+    );
     let body = json!({"error": reason, "error_description": description, "correlation_id": correlation_id});
     let mut response = json(status, &body);
     if let Ok(id) = HeaderValue::try_from(correlation_id) {

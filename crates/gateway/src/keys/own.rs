@@ -46,6 +46,18 @@ pub fn default_state_dir() -> Result<PathBuf, StateDirError> {
     base.map(|base| base.join("toolhive-rs")).ok_or(StateDirError::Unknown)
 }
 
+/// Whether the server could keep its keys in `directory`: a file is made and removed there, or where it would be created.
+///
+/// # Errors
+/// When it could not.
+pub fn probe_state_dir(directory: &Path) -> Result<(), StateDirError> {
+    let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(directory);
+    let probe = existing.join(format!(".thv-check-{}", random::token()));
+    let made =
+        OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| fs::remove_file(&probe));
+    made.map_err(|source| StateDirError::Unwritable { path: directory.to_owned(), source })
+}
+
 /// The file with the server's own signing key, created when it is not there yet.
 pub(super) fn signing_key(directory: &Path) -> Result<PathBuf, StateDirError> {
     ensure(directory, "signing-key.pem", || {

@@ -187,5 +187,5 @@ async fn everything_wrong_with_a_configuration_is_said_at_start() {
         panic!("neither file exists");
     };
     let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-    assert!(paths.contains(&"tls") && paths.contains(&"egress.caBundle"), "{paths:?}");
+    assert!(paths.contains(&"tls.certFile") && paths.contains(&"egress.caBundle"), "{paths:?}");
 }

@@ -2,6 +2,7 @@ use thv_authserver::cimd::{CheckReport, RuleResult};
 use thv_config::{Config, Profile};
 use thv_gateway::check_client_id;
 
+use super::serve::DEVELOPMENT;
 use crate::args::CimdCheck;
 use crate::failure::Failure;
 use crate::printer;
@@ -10,8 +11,12 @@ use crate::printer;
 pub(crate) fn check(args: &CimdCheck) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_error(&error))?;
-    let config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::load)?;
     let profile = if args.dev { Profile::Development } else { Profile::Production };
+    let config = match args.config.as_deref() {
+        Some(file) if args.dev => Config::load_development(DEVELOPMENT, None, file)?,
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
     let report = runtime.block_on(check_client_id(&args.url, &config, profile))?;
     printer::data(&if args.json { json(&report)? } else { text(&report) })?;
     if report.accepted { Ok(()) } else { Err(Failure::silent()) }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::printer;
 
 /// Where the development server listens unless told otherwise.
-const DEVELOPMENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+pub(super) const DEVELOPMENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// `thv serve`
 pub(crate) fn serve(args: Serve) -> Result<(), Failure> {

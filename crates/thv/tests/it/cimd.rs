@@ -109,5 +109,30 @@ fn as_74_loopback_documents_are_refused_outside_of_development() {
     let origin = document_host(written);
     let run = thv(&["cimd", "check", &format!("{origin}/metadata.json")]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stdout.contains("✗ AS-51"), "{}", run.stdout);
+    assert!(run.stdout.contains("✗ AS-74"), "{}", run.stdout);
+}
+
+#[test]
+fn c12_a_pinned_document_is_judged_instead_of_fetched() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, document) = (directory.path().join("thv.yaml"), directory.path().join("client.json"));
+    let new = thv(&["cimd", "new", URL, "--name", "Pinned", "--redirect-uri", "http://127.0.0.1/callback"]);
+    std::fs::write(&document, new.stdout).unwrap();
+    let pinned = format!("[{{clientId: \"{URL}\", file: \"{}\"}}]", document.display());
+    let yaml = format!("authServer: {{cimd: {{enabled: true, pinnedDocuments: {pinned}}}}}\n");
+    std::fs::write(&file, yaml).unwrap();
+    let run = thv(&["cimd", "check", URL, "-c", file.to_str().unwrap()]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.stdout);
+    assert!(run.stdout.contains("pinned in the configuration"), "{}", run.stdout);
+}
+
+#[test]
+fn c12_with_dev_a_file_is_laid_over_the_development_defaults() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("thv.yaml");
+    std::fs::write(&file, "authServer: {consent: {mode: remember}}\n").unwrap();
+    let origin = document_host(written);
+    let run =
+        thv(&["cimd", "check", &format!("{origin}/metadata.json"), "--dev", "-c", file.to_str().unwrap()]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.stdout);
 }

@@ -33,7 +33,8 @@ egress: {caBundle: /nonexistent/ca.pem}
     let run = thv(&["serve", "-c", file.to_str().unwrap(), "--check"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     for path in [
-        "tls",
+        "tls.certFile",
+        "tls.keyFile",
         "egress.caBundle",
         "authServer.signingKeySecretRefs[0]",
         "authServer.hmacSecretRefs[0]",
@@ -58,6 +59,32 @@ fn a_check_reports_mistakes_in_the_shape_together_with_those_in_the_values() {
     for path in ["server.trasport", "listen", "server.url", "authServer"] {
         assert!(run.stderr.contains(&format!("error: {path}: ")), "{path} is missing from\n{}", run.stderr);
     }
+}
+
+#[test]
+fn a_check_says_when_the_servers_own_keys_cannot_be_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, users) = (directory.path().join("thv.yaml"), directory.path().join("users.yaml"));
+    let hash =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$pYb+cSEwAlDaSzMpiVdNuLpKhGC5kMRZZdJbNQN4hPg";
+    fs::write(&users, format!("users: [{{username: ann, passwordHash: \"{hash}\"}}]\n")).unwrap();
+    let check = |state_dir: &std::path::Path| {
+        let yaml = format!(
+            "publicUrl: https://mcp.example.com\nserver: {{url: \"http://127.0.0.1:3001/mcp\"}}\nstateDir: {}\n\
+             authServer:\n  issuer: https://mcp.example.com\n  upstreamProviders:\n    \
+             - {{name: home, type: local, localConfig: {{usersFile: {}}}}}\n",
+            state_dir.display(),
+            users.display()
+        );
+        fs::write(&file, yaml).unwrap();
+        thv(&["serve", "-c", file.to_str().unwrap(), "--check"])
+    };
+    let run = check(&directory.path().join("to/be/made"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "a check leaves nothing behind");
+    let run = check(&users.join("no-directory"));
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("error: stateDir: "), "{}", run.stderr);
 }
 
 #[test]

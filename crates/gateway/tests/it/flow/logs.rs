@@ -165,7 +165,7 @@ async fn with_a_provider(secrets: &mut Secrets, directory: &TempDir) {
         }
     }
     let callback = walk(&mut browser, consent, REDIRECT_URI, &[]).await;
-    for name in ["thv_dev_csrf", "thv_dev_flow", "thv_dev_session"] {
+    for name in ["thv_dev_csrf", "thv_dev_flow", "thv_dev_sign_in"] {
         if let Some(cookie) = browser.cookie(&gate.origin, name) {
             secrets.add("cookie", &cookie);
         }
@@ -173,6 +173,7 @@ async fn with_a_provider(secrets: &mut Secrets, directory: &TempDir) {
     secrets.add("code", callback.code());
     let tokens = Tokens::of(&request.exchange(&mut browser, &server, callback.code()).await);
     secrets.tokens(&tokens);
+    assert_eq!(gate.get("/mcp").await.status(), 401);
     assert_eq!(gate.call(tokens.access_token()).await.status, 200);
 
     // Renewed at the provider, after a refusal of the backend, not at all, refused.
