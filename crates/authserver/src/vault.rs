@@ -16,6 +16,9 @@ use crate::upstream::{Upstream, UpstreamError};
 /// A token that ends within this is renewed before it is used: the backend must still accept it when it arrives.
 const REFRESH_AHEAD: Duration = Duration::from_secs(30);
 
+/// The upstream's word that a refresh token is void (RFC 6749 §5.2).
+const INVALID_GRANT: &str = "invalid_grant";
+
 /// What is injected towards a backend.
 #[derive(Clone, Debug)]
 pub struct UpstreamCredential {
@@ -138,9 +141,20 @@ impl Shared {
                 self.metrics.upstream_refresh(Outcome::Success);
                 Ok(credential(&renewed))
             }
-            Err(UpstreamError::Refused { .. }) => {
-                tracing::warn!(upstream.name = tokens.provider, grant.id = %grant, "the upstream refused a refresh: login needed");
+            Err(UpstreamError::Refused { error }) => {
+                tracing::warn!(
+                    upstream.name = tokens.provider,
+                    grant.id = %grant,
+                    upstream.error = error,
+                    "the upstream refused a refresh: login needed"
+                );
                 self.metrics.upstream_refresh(Outcome::Refused);
+                if error == INVALID_GRANT {
+                    // It will never do again, and the upstream need not be asked for every request that follows. Any other
+                    // refusal is about us and not about the token.
+                    let without = UpstreamTokens { refresh_token: None, ..(*tokens).clone() };
+                    self.stores.upstream_tokens.put(grant, without, until, now).await?;
+                }
                 Err(CredentialFailure::LoginNeeded)
             }
             Err(error) => {

@@ -170,6 +170,8 @@ async fn g4_a_login_that_the_provider_ended_is_a_401_with_a_challenge() {
     assert!(answer.challenge().contains("resource_metadata="), "{answer:?}");
     assert_eq!(answer.json()["reason"], "upstream_login_ended");
     assert!(scene.backend.seen().is_empty());
+    assert_eq!(scene.gate.call(scene.session.token()).await.status, 401);
+    assert_eq!(scene.provider.refresh_requests(), 1, "what is void is not tried again");
     // Logging in again is the way out, and the old token stays without a login.
     scene.provider.behave(|manner| manner.refuses_refresh = false);
     let again = scene.gate.log_in().await;
