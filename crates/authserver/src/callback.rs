@@ -53,6 +53,10 @@ impl AuthServer {
     ) -> Result<Response<Bytes>, AuthorizationError> {
         let inner = &self.inner;
         let secure = inner.settings.secure();
+        // Also where nobody has to log in any more: a code takes a place in the store like a login in flight.
+        if !inner.limits.pending.take(source_key(source.addr)) {
+            return Err(too_many_logins().into());
+        }
         if inner.upstream.is_local() && !request.prompt_login {
             let sign_in = SignIn::read(headers, secure, &inner.hmac.load(), inner.clock.now())
                 .filter(|sign_in| sign_in.subject.upstream == inner.upstream.name());
@@ -63,9 +67,6 @@ impl AuthServer {
         if inner.upstream.is_local() && request.prompt_none {
             let error = RedirectError::new(ErrorCode::LoginRequired, "prompt_none", "nobody is signed in");
             return Err(AuthorizationError::Redirect(Box::new(redirect), error));
-        }
-        if !inner.limits.pending.take(source_key(source.addr)) {
-            return Err(too_many_logins().into());
         }
         let browser = BrowserSecret::of(Cookie::Flow, headers, secure);
         let state = thv_jose::random::token();

@@ -97,7 +97,7 @@ pub(crate) struct Limits {
     pub(crate) registrations: RateLimit<IpAddr>,
     /// Registrations that take a place in the store.
     pub(crate) stored_registrations: RateLimit<IpAddr>,
-    /// Approved requests that wait for their login.
+    /// Approved requests, which wait for their login or for the redemption of their code.
     pub(crate) pending: RateLimit<IpAddr>,
     pub(crate) logins: RateLimit<IpAddr>,
     pub(crate) login_names: RateLimit<Digest>,

@@ -168,6 +168,20 @@ async fn logins_in_flight_are_limited_per_source_address() {
 }
 
 #[tokio::test]
+async fn codes_for_a_user_who_is_signed_in_are_limited_per_source_address() {
+    let fixture = Fixture::with(|parts| parts.settings.consent = ConsentMode::Off);
+    let flow = Flow::new(&fixture.register().await);
+    let path = format!("/oauth/authorize?{}", flow.query(&[]));
+    let mut browser = Browser::new(&fixture);
+    let to_login = browser.get(&path).await;
+    assert!(answer(&browser.sign_in(&to_login).await).contains_key("code"));
+    for _ in 1..300 {
+        assert!(answer(&browser.get(&path).await).contains_key("code"));
+    }
+    assert_page(&browser.get(&path).await, 429, "login_rate");
+}
+
+#[tokio::test]
 async fn as_2_pages_lead_to_each_other_below_an_issuer_with_a_path() {
     let fixture = Fixture::with(|parts| {
         parts.settings.authorization_endpoint_base = "https://login.example.com/tenant".to_owned();
