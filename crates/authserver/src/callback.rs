@@ -158,7 +158,9 @@ impl AuthServer {
         let inner = &self.inner;
         let (secure, hmac) = (inner.settings.secure(), inner.hmac.load());
         if approved_by.is_some_and(|sub| sub != sign_in.subject.sub) {
-            // Somebody else signed in than the one whose approval was remembered: this user was never asked.
+            // Somebody else signed in than the one whose approval was remembered: this user was never asked. They just
+            // logged in, so that is not asked again after they approve.
+            request.prompt_login = false;
             let mut response = self.consent_page(headers, request);
             sign_in.set(&mut response, secure, &hmac);
             return Ok(response);

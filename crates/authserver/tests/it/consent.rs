@@ -322,4 +322,6 @@ async fn a9_an_approval_remembered_for_one_user_is_not_used_for_another() {
     let response = browser.submit("/oauth/login", &bob).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(text(&response).contains("name=\"ticket\""), "Bob is asked: {}", text(&response));
+    let approved = browser.decide(&crate::fixture::Page(text(&response)), "approve").await;
+    assert!(answer(&approved).contains_key("code"), "and not made to log in a second time");
 }
