@@ -160,8 +160,9 @@ impl Listener {
                 }
             };
             let ip = address.ip().to_canonical();
-            let share = if self.trusted.contains(ip) { None } else { Some(sources.take(ip)) };
-            if matches!(share, Some(None)) {
+            let exempt = self.trusted.contains(ip);
+            let share = if exempt { None } else { sources.take(ip) };
+            if share.is_none() && !exempt {
                 self.metrics.refused("too_many_connections");
                 tracing::debug!(source.address = %ip, "connection refused: too many from this address");
                 continue;

@@ -50,7 +50,7 @@ pub(super) struct Connection {
     pub(super) stop: CancellationToken,
     pub(super) cut: CancellationToken,
     /// What is given back when the connection ends: the listener's slot, the source's share, the gauge.
-    pub(super) held: (OwnedSemaphorePermit, Option<Option<Share>>, OpenConnection),
+    pub(super) held: (OwnedSemaphorePermit, Option<Share>, OpenConnection),
 }
 
 impl Connection {
