@@ -82,6 +82,11 @@ where
         Self { name, clock, retention, state: Mutex::new(state), turn: Arc::default() }
     }
 
+    /// Keeps a value that was fetched in an earlier life, unless there is one already.
+    pub(crate) fn seed(&self, Fetched { value, fresh_until }: Fetched<T>) {
+        self.state().kept.get_or_insert_with(|| Kept { value: Arc::new(value), fresh_until });
+    }
+
     /// The document, fetched unless it is fresh or was just asked for in vain.
     pub(crate) async fn load<F>(self: &Arc<Self>, fetch: impl FnOnce() -> F) -> Result<Arc<T>, E>
     where

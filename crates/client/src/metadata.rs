@@ -6,12 +6,13 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
-use thv_clock::SharedClock;
+use thv_clock::{SharedClock, Timestamp};
 use thv_egress::freshness::{self, Bounds};
 use thv_egress::{Client, EgressError, Limits};
 use thv_oauth::issuer::{AllowHttp, Issuer, IssuerError};
-use thv_oauth::server_metadata::AuthorizationServerMetadata;
+use thv_oauth::server_metadata::{AuthorizationServerMetadata, EndpointError};
 
+use crate::discovery::DiscoveryUrl;
 use crate::document::{Document, FetchFailure, Fetched, Retention};
 
 const LIMITS: Limits = Limits { total: Duration::from_secs(5), max_body: 256 * 1024 };
@@ -67,6 +68,17 @@ pub enum MetadataError {
         /// The issuer that it names.
         found: String,
     },
+    /// An endpoint must not be used.
+    #[error("the metadata at {url} has an unusable {member}")]
+    Endpoint {
+        /// Where it was found.
+        url: String,
+        /// Which of its members.
+        member: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: EndpointError,
+    },
     /// The fetch ended without an outcome.
     #[error("fetching the metadata was interrupted")]
     Interrupted,
@@ -78,7 +90,9 @@ impl MetadataError {
         match self {
             Self::Unreachable { .. } | Self::Interrupted => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
-            Self::Issuer(_) | Self::Invalid { .. } | Self::IssuerMismatch { .. } => false,
+            Self::Issuer(_) | Self::Invalid { .. } | Self::IssuerMismatch { .. } | Self::Endpoint { .. } => {
+                false
+            }
         }
     }
 
@@ -86,7 +100,7 @@ impl MetadataError {
     /// the host is (partly) down, that something else is there, that nothing is.
     fn weight(&self) -> u8 {
         match self {
-            Self::Issuer(_) | Self::IssuerMismatch { .. } => 3,
+            Self::Issuer(_) | Self::IssuerMismatch { .. } | Self::Endpoint { .. } => 3,
             _ if self.is_temporary() => 2,
             Self::Invalid { .. } => 1,
             _ => 0,
@@ -110,15 +124,94 @@ impl FetchFailure for MetadataError {
 pub struct MetadataSource {
     egress: Client,
     clock: SharedClock,
-    issuer: String,
+    wanted: Wanted,
     document: Arc<Document<AuthorizationServerMetadata, MetadataError>>,
+}
+
+/// Whose metadata it is, and where it is looked for.
+#[derive(Clone)]
+enum Wanted {
+    /// An issuer's.
+    Issuer(String),
+    /// What a discovery URL leads to.
+    Discovery(DiscoveryUrl),
+}
+
+impl Wanted {
+    /// The identifiers that a document may name.
+    fn issuers(&self) -> Vec<String> {
+        match self {
+            Self::Issuer(issuer) => vec![issuer.clone()],
+            Self::Discovery(url) => url.issuers(),
+        }
+    }
+
+    fn parsed(&self) -> Result<Issuer, IssuerError> {
+        match self {
+            Self::Issuer(issuer) => Issuer::parse_upstream(issuer, AllowHttp::Any),
+            Self::Discovery(url) => Ok(url.issuer().clone()),
+        }
+    }
+
+    /// Where each kind of document is looked for: RFC 8414's, OpenID Connect's. A document that was named comes first.
+    fn urls(&self) -> Result<[Vec<String>; 2], IssuerError> {
+        let parsed = self.parsed()?;
+        let urls = [vec![parsed.authorization_server_metadata_url()], parsed.openid_configuration_urls()];
+        Ok(match self {
+            Self::Issuer(_) => urls,
+            Self::Discovery(named) => named.first_in(urls),
+        })
+    }
+
+    fn check_endpoints(
+        &self,
+        metadata: &AuthorizationServerMetadata,
+    ) -> Result<(), (&'static str, EndpointError)> {
+        match self {
+            Self::Issuer(_) => Ok(()),
+            Self::Discovery(url) => url.check_endpoints(metadata),
+        }
+    }
 }
 
 impl MetadataSource {
     /// The metadata of `issuer`, which is compared with the documents' as a raw string.
     pub fn new(egress: Client, issuer: String, clock: SharedClock) -> Self {
-        let document = Arc::new(Document::new(issuer.clone(), Arc::clone(&clock), RETENTION));
-        Self { egress, clock, issuer, document }
+        Self::of(egress, issuer.clone(), Wanted::Issuer(issuer), clock)
+    }
+
+    /// The metadata that a discovery URL leads to. Its endpoints must be https, with the exceptions that hold for the URL
+    /// itself.
+    pub fn discover(egress: Client, url: DiscoveryUrl, clock: SharedClock) -> Self {
+        Self::of(egress, url.issuer().as_str().to_owned(), Wanted::Discovery(url), clock)
+    }
+
+    fn of(egress: Client, name: String, wanted: Wanted, clock: SharedClock) -> Self {
+        let document = Arc::new(Document::new(name, Arc::clone(&clock), RETENTION));
+        Self { egress, clock, wanted, document }
+    }
+
+    /// Starts with metadata that was fetched in an earlier life and is fresh until `fresh_until`; after that it is used on
+    /// while the server is down. What is kept already is not replaced.
+    ///
+    /// # Errors
+    /// When it is of another issuer, or an endpoint of it must not be used.
+    pub fn seed(
+        &self,
+        metadata: AuthorizationServerMetadata,
+        fresh_until: Timestamp,
+    ) -> Result<(), MetadataError> {
+        const STORED: &str = "(stored)";
+        if !self.wanted.issuers().contains(&metadata.issuer) {
+            return Err(MetadataError::IssuerMismatch { url: STORED.to_owned(), found: metadata.issuer });
+        }
+        self.wanted.check_endpoints(&metadata).map_err(|(member, source)| MetadataError::Endpoint {
+            url: STORED.to_owned(),
+            member,
+            source,
+        })?;
+        self.document.seed(Fetched { value: metadata, fresh_until });
+        Ok(())
     }
 
     /// The metadata. Both kinds of documents are looked for: RFC 8414's first, then OpenID Connect's with the well-known
@@ -127,7 +220,7 @@ impl MetadataSource {
     /// # Errors
     /// When it is not kept and there is no usable document, or there was none a moment ago.
     pub async fn load(&self) -> Result<Arc<AuthorizationServerMetadata>, MetadataError> {
-        self.document.load(|| fetch(self.egress.clone(), Arc::clone(&self.clock), self.issuer.clone())).await
+        self.document.load(|| fetch(self.egress.clone(), Arc::clone(&self.clock), self.wanted.clone())).await
     }
 }
 
@@ -136,21 +229,30 @@ type Members = Map<String, Value>;
 async fn fetch(
     egress: Client,
     clock: SharedClock,
-    issuer: String,
+    wanted: Wanted,
 ) -> Result<Fetched<AuthorizationServerMetadata>, MetadataError> {
-    let parsed = Issuer::parse_upstream(&issuer, AllowHttp::Any).map_err(MetadataError::Issuer)?;
-    let rfc8414 = first_of(&egress, &clock, &issuer, vec![parsed.authorization_server_metadata_url()]).await;
-    if let Err(error @ MetadataError::Unreachable { .. }) = rfc8414 {
-        return Err(error);
+    let [rfc8414, openid] = wanted.urls().map_err(MetadataError::Issuer)?;
+    let mut issuers = wanted.issuers();
+    let rfc8414 = first_of(&egress, &clock, &issuers, rfc8414).await;
+    match &rfc8414 {
+        Err(error @ MetadataError::Unreachable { .. }) => return Err(error.clone()),
+        Err(_) => {}
+        // Both documents must be of one issuer.
+        Ok((_, found)) => issuers.retain(|issuer| found.value.get("issuer").is_some_and(|of| of == issuer)),
     }
-    let openid = first_of(&egress, &clock, &issuer, parsed.openid_configuration_urls()).await;
+    let openid = first_of(&egress, &clock, &issuers, openid).await;
     let (url, found) = match (rfc8414, openid) {
         (Ok((url, first)), Ok((_, second))) => (url, merge(first, second)),
         (Ok(only), Err(_)) | (Err(_), Ok(only)) => only,
         (Err(one), Err(other)) => return Err(if other.weight() > one.weight() { other } else { one }),
     };
     let value = serde_json::from_value(Value::Object(found.value))
-        .map_err(|source| MetadataError::Invalid { url, source: Arc::new(source) })?;
+        .map_err(|source| MetadataError::Invalid { url: url.clone(), source: Arc::new(source) })?;
+    wanted.check_endpoints(&value).map_err(|(member, source)| MetadataError::Endpoint {
+        url,
+        member,
+        source,
+    })?;
     Ok(Fetched { value, fresh_until: found.fresh_until })
 }
 
@@ -158,12 +260,12 @@ async fn fetch(
 async fn first_of(
     egress: &Client,
     clock: &SharedClock,
-    issuer: &str,
+    issuers: &[String],
     urls: Vec<String>,
 ) -> Result<(String, Fetched<Members>), MetadataError> {
     let mut failure: Option<MetadataError> = None;
     for url in urls {
-        match one(egress, clock, issuer, &url).await {
+        match one(egress, clock, issuers, &url).await {
             Ok(found) => return Ok((url, found)),
             Err(error @ MetadataError::Unreachable { .. }) => return Err(error),
             Err(error) if failure.as_ref().is_none_or(|known| error.weight() > known.weight()) => {
@@ -178,7 +280,7 @@ async fn first_of(
 async fn one(
     egress: &Client,
     clock: &SharedClock,
-    issuer: &str,
+    issuers: &[String],
     url: &str,
 ) -> Result<Fetched<Members>, MetadataError> {
     let mut headers = HeaderMap::new();
@@ -192,7 +294,7 @@ async fn one(
     let value: Members = serde_json::from_slice(&response.body)
         .map_err(|source| MetadataError::Invalid { url: url.to_owned(), source: Arc::new(source) })?;
     let found = value.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    if found != issuer {
+    if !issuers.iter().any(|issuer| issuer == found) {
         return Err(MetadataError::IssuerMismatch { url: url.to_owned(), found: found.to_owned() });
     }
     let fresh_until = freshness::fresh_until(clock.now(), url, &response.headers, &RETENTION.freshness);

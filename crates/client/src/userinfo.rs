@@ -5,9 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use thv_egress::{Client, EgressError, Limits, Request};
+
+use crate::header_fields::bearer;
 
 const LIMITS: Limits = Limits { total: Duration::from_secs(10), max_body: 64 * 1024 };
 
@@ -51,10 +53,7 @@ pub async fn fetch(
     mut headers: HeaderMap,
     access_token: &SecretString,
 ) -> Result<Map<String, Value>, UserInfoError> {
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose_secret()))
-        .map_err(|_| UserInfoError::AccessToken)?;
-    bearer.set_sensitive(true);
-    headers.insert(AUTHORIZATION, bearer);
+    headers.insert(AUTHORIZATION, bearer(access_token).map_err(|_| UserInfoError::AccessToken)?);
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
     let request = Request { method, url, headers, body: Bytes::new() };
     let response = egress.send(request, LIMITS).await.map_err(UserInfoError::Unreachable)?;

@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::GuardedConnector;
@@ -125,10 +126,14 @@ impl Client {
     /// # Errors
     /// See [`EgressError`]. A response of any status is a success here.
     pub async fn send(&self, request: Request<'_>, limits: Limits) -> Result<Response, EgressError> {
-        let exchange = self.exchange(request, limits.max_body);
+        let mut connection = None;
+        let exchange = self.exchange(request, limits.max_body, &mut connection);
         match tokio::time::timeout(limits.total, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(EgressError::Timeout { after: limits.total }),
+            Err(_) => {
+                let connected = connection.is_some_and(|seen| seen.connection_metadata().is_some());
+                Err(EgressError::Timeout { after: limits.total, connected })
+            }
         }
     }
 
@@ -155,13 +160,20 @@ impl Client {
         self.send(Request { method: Method::POST, url, headers, body: body.into() }, limits).await
     }
 
-    async fn exchange(&self, request: Request<'_>, max_body: usize) -> Result<Response, EgressError> {
+    /// `connection` is told of the connection before the request is sent on it.
+    async fn exchange(
+        &self,
+        request: Request<'_>,
+        max_body: usize,
+        connection: &mut Option<CaptureConnection>,
+    ) -> Result<Response, EgressError> {
         let uri = self.parse(request.url)?;
         let host = uri.host().unwrap_or_default().to_owned();
         let mut outgoing = http::Request::new(Full::new(request.body));
         *outgoing.method_mut() = request.method;
         *outgoing.uri_mut() = uri;
         *outgoing.headers_mut() = request.headers;
+        *connection = Some(capture_connection(&mut outgoing));
         let headers = outgoing.headers_mut();
         headers.remove(HOST);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

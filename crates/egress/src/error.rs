@@ -72,6 +72,8 @@ pub enum EgressError {
     Timeout {
         /// [`crate::Limits::total`].
         after: Duration,
+        /// Whether there was a connection, so that the request can have been sent.
+        connected: bool,
     },
     /// The body exceeds its cap.
     #[error("the response body exceeds {limit} bytes")]
@@ -94,6 +96,22 @@ pub enum EgressError {
 }
 
 impl EgressError {
+    /// Whether the peer can have acted on the request: false where it was never sent, because there was no connection or no
+    /// TLS yet; true where it was or may have been, and the response was lost or cannot be used.
+    pub const fn may_have_been_processed(&self) -> bool {
+        match self {
+            Self::Url { .. }
+            | Self::Scheme
+            | Self::Plaintext { .. }
+            | Self::Refused { .. }
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. } => false,
+            Self::Timeout { connected, .. } => *connected,
+            Self::TooLarge { .. } | Self::Encoding | Self::Protocol { .. } => true,
+        }
+    }
+
     /// What became of an attempt to reach `host`.
     pub(crate) fn from_exchange(host: &str, error: hyper_util::client::legacy::Error) -> Self {
         let host = host.to_owned();

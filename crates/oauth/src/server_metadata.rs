@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::issuer::{AllowHttp, Issuer, IssuerError};
+use crate::raw_uri::{RawUri, UriError};
+
 /// The metadata of an authorization server, to be served or as read from another server.
 ///
 /// Absent members and empty arrays are the same thing and are not written (AS-4); `null` counts as absent and unknown
@@ -58,9 +61,15 @@ pub struct AuthorizationServerMetadata {
     /// Client authentication at the revocation endpoint.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// Algorithms of client assertions at the revocation endpoint.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Client authentication at the introspection endpoint.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// Algorithms of client assertions at the introspection endpoint.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// PKCE methods. MCP clients refuse a server that does not list `S256` (AS-6).
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub code_challenge_methods_supported: Vec<String>,
@@ -85,6 +94,48 @@ pub struct AuthorizationServerMetadata {
     /// Documentation for developers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_documentation: Option<String>,
+}
+
+/// Why a URL that another server names must not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not a URI of allowed characters.
+    #[error("the URL {0}")]
+    Uri(UriError),
+    /// Not https, and http is not allowed for this host.
+    #[error("the URL is not https; plain http is for loopback addresses only")]
+    NotHttps,
+    /// User name or password.
+    #[error("the URL has a user name")]
+    UserInfo,
+    /// A fragment (RFC 6749 §3.1, §3.2).
+    #[error("the URL has a fragment")]
+    Fragment,
+    /// A `.` or `..` segment, which clients resolve differently.
+    #[error("the URL has dot segments")]
+    DotSegment,
+}
+
+/// Whether an endpoint that a server names may be used: https, or http where `allow_http` says so. It may have a query
+/// (RFC 6749 §3.1, §3.2).
+///
+/// # Errors
+/// [`EndpointError`].
+pub fn check_endpoint(url: &str, allow_http: AllowHttp) -> Result<(), EndpointError> {
+    if RawUri::parse(url).map_err(EndpointError::Uri)?.fragment.is_some() {
+        return Err(EndpointError::Fragment);
+    }
+    let (base, _) = url.split_once('?').unwrap_or((url, ""));
+    match Issuer::parse_upstream(base, allow_http) {
+        Ok(_) => Ok(()),
+        Err(IssuerError::Uri(error)) => Err(EndpointError::Uri(error)),
+        Err(IssuerError::NotHttps) => Err(EndpointError::NotHttps),
+        Err(IssuerError::UserInfo) => Err(EndpointError::UserInfo),
+        Err(IssuerError::DotSegment) => Err(EndpointError::DotSegment),
+        Err(IssuerError::Fragment) => Err(EndpointError::Fragment),
+        // An endpoint may end with a slash, and its query has been cut off.
+        Err(IssuerError::TrailingSlash | IssuerError::Query) => Ok(()),
+    }
 }
 
 /// Reads `null` as an absent member.
@@ -118,6 +169,27 @@ mod tests {
         assert_eq!(written["client_id_metadata_document_supported"], true);
         assert_eq!(written["authorization_response_iss_parameter_supported"], true);
         assert_eq!(serde_json::from_value::<AuthorizationServerMetadata>(written).unwrap(), metadata);
+    }
+
+    #[test]
+    fn rfc_8414_2_endpoints_are_https_and_may_have_a_query() {
+        for (url, outcome) in [
+            ("https://as.example/token", Ok(())),
+            ("https://as.example/token?tenant=a%20b/", Ok(())),
+            ("https://as.example/", Ok(())),
+            ("http://127.0.0.1:1/token", Ok(())),
+            ("http://as.example/token", Err(EndpointError::NotHttps)),
+            ("javascript:alert(1)", Err(EndpointError::NotHttps)),
+            ("https://u:p@as.example/token", Err(EndpointError::UserInfo)),
+            ("https://as.example/token#", Err(EndpointError::Fragment)),
+            ("https://as.example/a/../token", Err(EndpointError::DotSegment)),
+            ("/token", Err(EndpointError::Uri(UriError::NoScheme))),
+            ("https://as.example/token?a b", Err(EndpointError::Uri(UriError::ForbiddenCharacter))),
+        ] {
+            assert_eq!(check_endpoint(url, AllowHttp::Loopback), outcome, "{url}");
+        }
+        assert_eq!(check_endpoint("http://as.example/token", AllowHttp::Any), Ok(()));
+        assert_eq!(check_endpoint("http://localhost/token", AllowHttp::No), Err(EndpointError::NotHttps));
     }
 
     #[test]

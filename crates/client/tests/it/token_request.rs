@@ -3,9 +3,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use thv_client::member_path::MemberPath;
-use thv_client::token_request::{
-    AuthMethodChoice, ClientCredentials, NoCommonAuthMethod, TokenEndpoint, TokenRequestError,
-};
+use thv_client::token_request::{AuthMethodChoice, ClientCredentials, TokenEndpoint, TokenRequestError};
 use thv_client::token_response::{TokenMembers, TokenResponse, TokenResponseShape};
 use thv_oauth::server_metadata::AuthorizationServerMetadata;
 
@@ -15,8 +13,12 @@ const SECRET: &str = "s3cr:et%/+ é";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn endpoint(provider: &Provider, method: AuthMethodChoice, shape: TokenResponseShape) -> TokenEndpoint {
-    let client =
-        ClientCredentials { client_id: "client:1".into(), secret: Some(SecretString::from(SECRET)), method };
+    let client = ClientCredentials {
+        client_id: "client:1".into(),
+        secret: Some(SecretString::from(SECRET)),
+        assertion: None,
+        method,
+    };
     TokenEndpoint::new(egress(), provider.url("/token"), client, shape)
 }
 
@@ -81,10 +83,11 @@ async fn u1_post_and_none_put_the_client_into_the_body() {
     let public = ClientCredentials {
         client_id: "public".into(),
         secret: None,
+        assertion: None,
         method: AuthMethodChoice::ClientSecretBasic,
     };
     let public = TokenEndpoint::new(egress(), provider.url("/token"), public, TokenResponseShape::Standard);
-    let renewed = public.refresh(&SecretString::from("old rt"), None).await.unwrap();
+    let renewed = public.refresh(&SecretString::from("old rt"), None, &[]).await.unwrap();
     assert_eq!(renewed.refresh_token.unwrap().expose_secret(), "rt");
     let asked = provider.last();
     assert_eq!(asked.form("client_id").as_deref(), Some("public"));
@@ -94,20 +97,39 @@ async fn u1_post_and_none_put_the_client_into_the_body() {
     assert_eq!(asked.header("authorization"), None);
 }
 
+#[tokio::test]
+async fn rfc_8707_2_2_a_refresh_carries_resource_and_scope() {
+    let provider = Provider::start().await;
+    provider.on_json("/token", tokens());
+    let extra = [("resource", "https://r/1"), ("resource", "https://r/2")];
+    standard(&provider).refresh(&SecretString::from("rt"), Some("a b"), &extra).await.unwrap();
+    let body = provider.last().body;
+    assert!(body.contains("resource=https%3A%2F%2Fr%2F1&resource=https%3A%2F%2Fr%2F2"), "{body}");
+    assert_eq!(provider.last().form("scope").as_deref(), Some("a b"));
+}
+
 #[test]
-fn u1_the_method_follows_the_metadata() {
-    for (supported, expected) in [
-        (&[][..], Ok(AuthMethodChoice::ClientSecretBasic)),
-        (&["client_secret_post", "client_secret_basic"], Ok(AuthMethodChoice::ClientSecretBasic)),
-        (&["private_key_jwt", "client_secret_post"], Ok(AuthMethodChoice::ClientSecretPost)),
-        (&["none"], Ok(AuthMethodChoice::None)),
-        (&["private_key_jwt", "tls_client_auth"], Err(NoCommonAuthMethod)),
+fn u1_the_method_of_a_client_with_a_secret_follows_the_metadata() {
+    for (supported, pkce, expected) in [
+        (&[][..], false, Some(AuthMethodChoice::ClientSecretBasic)),
+        (&["client_secret_post", "client_secret_basic"], false, Some(AuthMethodChoice::ClientSecretBasic)),
+        (&["private_key_jwt", "client_secret_post"], false, Some(AuthMethodChoice::ClientSecretPost)),
+        (&["none"], true, Some(AuthMethodChoice::None)),
+        (&["none"], false, None),
+        (&["private_key_jwt", "tls_client_auth"], true, None),
     ] {
         let metadata = AuthorizationServerMetadata {
             token_endpoint_auth_methods_supported: supported.iter().map(|name| (*name).to_owned()).collect(),
+            code_challenge_methods_supported: pkce.then(|| "S256".to_owned()).into_iter().collect(),
             ..Default::default()
         };
-        assert_eq!(AuthMethodChoice::from_metadata(&metadata), expected, "{supported:?}");
+        match AuthMethodChoice::from_metadata(&metadata) {
+            Ok(method) => assert_eq!(Some(method), expected, "{supported:?}"),
+            Err(error) => {
+                assert_eq!(expected, None, "{supported:?}");
+                assert!(error.to_string().contains(&supported.join(", ")), "{error}");
+            }
+        }
     }
 }
 
@@ -275,10 +297,56 @@ async fn u2_members_of_a_mapped_response_are_found_by_path() {
         expires_in: Some(path("expires_in")),
     };
     let shape = TokenResponseShape::Mapped(members);
-    let tokens = exchange(&endpoint(&provider, AuthMethodChoice::Unknown, shape)).await.unwrap();
+    let endpoint = endpoint(&provider, AuthMethodChoice::Unknown, shape);
+    let tokens = exchange(&endpoint).await.unwrap();
     assert_eq!(tokens.access_token.expose_secret(), "xoxp");
     assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "xoxe");
     assert_eq!(tokens.scope.as_deref(), Some("a b"));
     assert_eq!(tokens.expires_in, Some(Duration::from_secs(43_200)));
     assert_eq!(tokens.document.text(&path("id")).as_deref(), Some("U1"));
+    provider.on("/token", |_| Answer::json(&json!({"access_token": "xoxe-2", "refresh_token": "xoxe-3"})));
+    let refreshed = endpoint.refresh(&SecretString::from("xoxe"), None, &[]).await.unwrap();
+    assert_eq!(
+        refreshed.access_token.expose_secret(),
+        "xoxe-2",
+        "what is renewed alone has no place of its own"
+    );
+}
+
+#[tokio::test]
+async fn a_grant_is_used_up_at_most_where_the_answer_was_lost() {
+    for (status, body, may_have_been) in [
+        (500, "", true),
+        (502, "", false),
+        (503, "", false),
+        (504, "", true),
+        (400, r#"{"error":"server_error"}"#, true),
+        (503, r#"{"error":"temporarily_unavailable"}"#, false),
+        (429, "", false),
+        (400, r#"{"error":"invalid_grant"}"#, false),
+        (200, "not tokens", true),
+        (302, "", true),
+    ] {
+        let error = answered(move || Answer::of(status, "application/json", body)).await.unwrap_err();
+        assert_eq!(error.may_have_been_processed(), may_have_been, "{status}: {error:?}");
+    }
+    let provider = Provider::start().await;
+    provider.on("/token", |_| Answer::json(&tokens()).with("content-encoding", "gzip"));
+    let error = exchange(&standard(&provider)).await.unwrap_err();
+    assert!(matches!(error, TokenRequestError::Unreachable(_)), "{error:?}");
+    assert!(error.may_have_been_processed(), "it was answered, if only in a coding that nobody asked for");
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    drop(listener);
+    let client = ClientCredentials {
+        client_id: "c".into(),
+        secret: None,
+        assertion: None,
+        method: AuthMethodChoice::None,
+    };
+    let closed = TokenEndpoint::new(egress(), url, client, TokenResponseShape::Standard);
+    let error = exchange(&closed).await.unwrap_err();
+    assert!(matches!(error, TokenRequestError::Unreachable(_)), "{error:?}");
+    assert!(!error.may_have_been_processed());
 }

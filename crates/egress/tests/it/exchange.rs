@@ -246,3 +246,52 @@ async fn as_75_connections_are_kept_towards_configured_hosts_only() {
         assert_eq!(server.requests().len(), connections, "the fixture notes one head per connection");
     }
 }
+
+#[tokio::test]
+async fn what_was_never_sent_cannot_have_been_processed() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let failure = posted(&loopback_client(), &format!("http://{closed}/"), GENEROUS).await;
+    assert!(matches!(failure, EgressError::Connect { .. }), "{failure:?}");
+    assert!(!failure.may_have_been_processed());
+
+    // Accepts the connection, and then says nothing to the handshake.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let failure =
+        posted(&loopback_client(), &format!("https://{}/", mute.local_addr().unwrap()), SHORT).await;
+    assert!(matches!(failure, EgressError::Timeout { connected: false, .. }), "{failure:?}");
+    assert!(!failure.may_have_been_processed());
+
+    let server = Server::tls(Authority::create().server, answer(ok(""))).await;
+    let failure = posted(&loopback_client(), &format!("https://{}/", server.address), GENEROUS).await;
+    assert!(matches!(failure, EgressError::Tls { .. }), "{failure:?}");
+    assert!(!failure.may_have_been_processed());
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_sent_may_have_been_processed() {
+    let authority = Authority::create();
+    let client = Client::new(Policy::with_loopback(), &authority.roots());
+    // The deadline has to let a handshake pass on a busy machine.
+    let deadline = Limits { total: Duration::from_secs(2), ..SHORT };
+    let silent = Server::tls(authority.server.clone(), |stream| {
+        Box::pin(async move {
+            let _stream = stream;
+            std::future::pending::<()>().await;
+        })
+    })
+    .await;
+    let failure = posted(&client, &format!("https://{}/", silent.address), deadline).await;
+    assert!(matches!(failure, EgressError::Timeout { connected: true, .. }), "{failure:?}");
+    assert!(failure.may_have_been_processed());
+
+    let hangs_up = Server::tls(authority.server, |stream| Box::pin(async move { drop(stream) })).await;
+    let failure = posted(&client, &format!("https://{}/", hangs_up.address), GENEROUS).await;
+    assert!(matches!(failure, EgressError::Protocol { .. }), "{failure:?}");
+    assert!(failure.may_have_been_processed());
+    assert_eq!(hangs_up.requests().len(), 1);
+}
+
+async fn posted(client: &Client, url: &str, limits: Limits) -> EgressError {
+    client.post_form(url, HeaderMap::new(), "grant_type=refresh_token", limits).await.unwrap_err()
+}
