@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::byte_size::ByteSize;
 use crate::duration::GoDuration;
 use crate::secret_ref::SecretRef;
+use crate::storage::Storage;
 use crate::upstream::UpstreamProvider;
 
 /// Configuration of the embedded authorization server.
@@ -19,9 +20,11 @@ pub struct AuthServer {
     /// Base of the authorization endpoint when browsers reach it under another origin; the issuer when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_endpoint_base_url: Option<String>,
-    /// Where users log in, in order. At least one.
+    /// Where users log in, in order: the first gives the identity, the others tokens for what is behind the gateway. At least
+    /// one.
     pub upstream_providers: Vec<UpstreamProvider>,
-    /// Name of the upstream provider whose identity decides; the first one when absent.
+    /// Name of the upstream provider whose token's claims policies look at; the first one when absent. It changes neither the
+    /// order of logins nor whose identity counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary_upstream_provider: Option<String>,
     /// PEM private keys. The first one signs; all verify and are published. Without any, the server keeps its own in
@@ -91,12 +94,22 @@ impl AuthServer {
         self.authorization_endpoint_base_url.as_deref().unwrap_or(&self.issuer)
     }
 
-    /// The upstream provider that establishes the identity: the one named by `primaryUpstreamProvider`, or the first.
-    /// `None` only before validation.
+    /// The upstream provider that establishes the identity: the first. `None` only before validation.
+    pub fn identity_provider(&self) -> Option<&UpstreamProvider> {
+        self.upstream_providers.first()
+    }
+
+    /// The upstream provider of this name.
+    pub fn provider(&self, name: &str) -> Option<&UpstreamProvider> {
+        self.upstream_providers.iter().find(|provider| provider.name == name)
+    }
+
+    /// The upstream provider whose token's claims policies look at: the one named by `primaryUpstreamProvider`, or the
+    /// first. `None` only before validation.
     pub fn primary_provider(&self) -> Option<&UpstreamProvider> {
         match &self.primary_upstream_provider {
-            Some(name) => self.upstream_providers.iter().find(|provider| provider.name == *name),
-            None => self.upstream_providers.first(),
+            Some(name) => self.provider(name),
+            None => self.identity_provider(),
         }
     }
 }
@@ -209,22 +222,4 @@ pub struct PreregisteredClient {
     /// Scopes that the client may ask for; all supported ones when empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-}
-
-/// Where the authorization server keeps its records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct Storage {
-    /// The kind of store.
-    #[serde(rename = "type")]
-    pub storage_type: StorageType,
-}
-
-/// Kinds of store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StorageType {
-    /// In this process; users log in again after a restart.
-    #[default]
-    Memory,
 }

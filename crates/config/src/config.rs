@@ -12,6 +12,7 @@ use crate::byte_size::ByteSize;
 use crate::duration::GoDuration;
 use crate::load::network;
 use crate::secret_ref::SecretRef;
+use crate::upstream::{UpstreamProvider, UpstreamType};
 
 /// Configuration of one gateway: a listener, the MCP server behind it and the authorization server in front of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,6 +81,19 @@ impl Config {
     /// [`ServerTarget::path`]. Byte for byte what access tokens carry as audience.
     pub fn resource(&self) -> String {
         format!("{}{}", self.public_url, self.server.path)
+    }
+
+    /// The upstream provider whose token the MCP server gets: the one that `server.upstreamInject.providerName` names, or
+    /// the first. `None` without an embedded authorization server, with `disableUpstreamTokenInjection`, and for a `local`
+    /// provider, which has no tokens.
+    pub fn injected_provider(&self) -> Option<&UpstreamProvider> {
+        let auth_server =
+            self.auth_server.as_ref().filter(|server| !server.disable_upstream_token_injection)?;
+        let provider = match &self.server.upstream_inject.provider_name {
+            Some(name) => auth_server.provider(name),
+            None => auth_server.identity_provider(),
+        };
+        provider.filter(|provider| provider.upstream_type != Some(UpstreamType::Local))
     }
 
     /// Audiences that access tokens may be issued for: `allowedAudiences`, or the gateway's own
@@ -158,7 +172,8 @@ pub enum Transport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpstreamInject {
-    /// Name of the upstream provider whose token is sent; the only (or primary) one when absent.
+    /// Name of the upstream provider whose token is sent; the first one when absent.
+    /// [`Config::injected_provider`] knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_name: Option<String>,
     /// Which header carries the token.

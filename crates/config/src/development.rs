@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::auth_server::{AuthServer, Cimd};
 use crate::config::{Config, ServerTarget};
-use crate::load::{read, shape, yaml};
+use crate::load::{read, shape, value};
 use crate::problem::Problems;
 use crate::upstream::{LocalUpstream, UpstreamProvider, UpstreamType};
 
@@ -49,7 +49,7 @@ impl Config {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_development(listen: SocketAddr, target: Option<&str>, yaml: &str) -> Result<Self, Problems> {
-        let file = yaml::parse(yaml)?;
+        let file = value(yaml)?;
         // The file must be sound by itself; merged with the defaults, a mistake could hide or show up at another place.
         let own: Self = shape::deserialize(file.clone())?;
         let has = |key: &str| file.get(key).is_some_and(|value| !value.is_null());
@@ -104,6 +104,7 @@ fn merge(base: &mut Value, over: Value) {
 mod tests {
     use super::*;
     use crate::auth_server::ConsentMode;
+    use crate::storage::StorageType;
     use crate::validate::{Profile, validate};
 
     const LISTEN: &str = "127.0.0.1:8080";
@@ -120,6 +121,8 @@ mod tests {
         let paths: Vec<&str> = errors.iter().filter(|p| p.is_error()).map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["server.url", "authServer.upstreamProviders[0].localConfig.developmentUser",]);
         assert_eq!(config.resource(), "http://127.0.0.1:8080/mcp");
+        let storage = config.auth_server.unwrap().storage;
+        assert_eq!(storage.kind(Profile::Development), StorageType::Memory);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! key means the same everywhere and a mistake is described in the same words everywhere. Reading is two steps:
 //!
 //! 1. [`Config::parse`] or [`Config::load`]: the text has the right shape. Unknown keys are errors with a suggestion, and
-//!    every mistake is reported, not only the first.
+//!    every mistake is reported, not only the first. [Presets](preset) of known upstream providers are filled in.
 //! 2. [`validate()`]: the values make sense together. Required keys, ranges and cross-field rules.
 //!
 //! Required keys are plain `String`s that default to empty, so that the validator can report all that are missing; after a
@@ -19,9 +19,11 @@ pub mod config;
 mod development;
 pub mod duration;
 pub mod load;
+pub mod preset;
 pub mod problem;
 pub mod secret_ref;
 mod secret_refs;
+pub mod storage;
 pub mod upstream;
 pub mod users;
 pub mod validate;
@@ -33,5 +35,6 @@ pub use duration::GoDuration;
 pub use problem::{Problem, Problems, Severity};
 pub use secret_ref::SecretRef;
 pub use secret_refs::secret_refs;
+pub use storage::Storage;
 pub use users::UsersFile;
 pub use validate::{Profile, validate};

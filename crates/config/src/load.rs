@@ -2,13 +2,16 @@
 
 pub(crate) mod network;
 pub(crate) mod shape;
-mod suggest;
+pub(crate) mod suggest;
 pub(crate) mod yaml;
 
 use std::fs;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::config::Config;
+use crate::preset;
 use crate::problem::{Problem, Problems};
 
 impl Config {
@@ -18,7 +21,7 @@ impl Config {
     /// # Errors
     /// YAML that cannot be read (with line and column), or all unknown keys and values of a wrong type.
     pub fn parse(yaml: &str) -> Result<Self, Problems> {
-        shape::deserialize(yaml::parse(yaml)?)
+        shape::deserialize(value(yaml)?)
     }
 
     /// Reads what is left of a configuration file without the mistakes in its shape, and those mistakes: for a check that
@@ -27,7 +30,7 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or is no YAML.
     pub fn load_rest(path: &Path) -> Result<(Self, Vec<Problem>), Problems> {
-        let value = yaml::parse(&read(path)?).map_err(|problem| of_file(path, problem.into()))?;
+        let value = value(&read(path)?).map_err(|problem| of_file(path, problem.into()))?;
         shape::deserialize_rest(value)
     }
 
@@ -38,6 +41,13 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Problems> {
         Self::parse(&read(path)?).map_err(|problems| of_file(path, problems))
     }
+}
+
+/// The text with the presets filled in.
+pub(crate) fn value(text: &str) -> Result<Value, Problem> {
+    let mut value = yaml::parse(text)?;
+    preset::fill(&mut value);
+    Ok(value)
 }
 
 /// Problems of the file as a whole name it.

@@ -1,11 +1,15 @@
 //! Upstream providers: where users of the embedded authorization server log in.
 
+mod registration;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::secret_ref::SecretRef;
+
+pub use registration::{DcrConfig, Registration};
 
 /// One upstream provider. Exactly the block that belongs to its type is present.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,20 @@ pub struct UpstreamProvider {
     /// Which kind of provider. Required.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub upstream_type: Option<UpstreamType>,
+    /// Name of a known provider, whose settings stand in for what is left out here. They are filled in when a file is read;
+    /// see [`preset`](crate::preset).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// Name for people on pages; use [`display_name`](Self::display_name).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Whether users may skip this login. Not for the first provider.
+    pub optional: bool,
+    /// Whether this login is asked for only when what is behind the gateway needs it. Not for the first provider.
+    pub on_demand: bool,
+    /// How this server becomes a client of the provider; use [`registration_mode`](Self::registration_mode).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
     /// Settings of type `oidc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc_config: Option<OidcUpstream>,
@@ -28,6 +46,11 @@ pub struct UpstreamProvider {
 }
 
 impl UpstreamProvider {
+    /// The name for people: the label, or the name.
+    pub fn display_name(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+
     /// The block that belongs to the type. `None` only before validation.
     pub fn kind(&self) -> Option<UpstreamKind<'_>> {
         match self.upstream_type? {
@@ -79,12 +102,15 @@ pub struct OidcUpstream {
     /// Issuer of the provider; its metadata is at `/.well-known/openid-configuration` below it. Required.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub issuer_url: String,
-    /// Client identifier of this server at the provider. Required.
+    /// Client identifier of this server at the provider; empty when it registers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_id: String,
     /// Client secret; a public client when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<SecretRef>,
+    /// Dynamic client registration at the provider, instead of a client identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dcr_config: Option<DcrConfig>,
     /// Redirection URI registered at the provider; `{issuer}/oauth/callback` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
@@ -92,12 +118,20 @@ pub struct OidcUpstream {
     pub scopes: Vec<String>,
     /// Claim of the ID token that identifies the user.
     pub subject_claim: String,
+    /// Resource that tokens are asked for (RFC 8707), sent with every authorization and token request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Whether [`resource`](Self::resource) is sent. Some providers refuse requests that carry one.
+    pub send_resource: bool,
     /// Further parameters of the authorization request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub additional_authorization_params: BTreeMap<String, String>,
     /// Where name and e-mail come from when the ID token lacks them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_info_override: Option<UserInfo>,
+    /// Allows endpoints of this provider at private addresses.
+    #[serde(rename = "allowPrivateIPs")]
+    pub allow_private_ips: bool,
     /// Allows `http` endpoints that are not loopback. For test networks only.
     #[serde(rename = "insecureAllowHTTP")]
     pub insecure_allow_http: bool,
@@ -109,38 +143,56 @@ impl Default for OidcUpstream {
             issuer_url: String::new(),
             client_id: String::new(),
             client_secret_ref: None,
+            dcr_config: None,
             redirect_uri: None,
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             subject_claim: "sub".to_owned(),
+            resource: None,
+            send_resource: true,
             additional_authorization_params: BTreeMap::new(),
             user_info_override: None,
+            allow_private_ips: false,
             insecure_allow_http: false,
         }
     }
 }
 
 /// An OAuth 2.0 authorization server without ID tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct OAuth2Upstream {
-    /// Authorization endpoint. Required.
+    /// Where the provider's metadata is: a well-known URL (RFC 8414 §3, OpenID Connect Discovery §4), or the issuer itself.
+    /// Use [`metadata_url`](Self::metadata_url).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery_url: Option<String>,
+    /// Authorization endpoint; wins over the metadata. Required without metadata.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub authorization_endpoint: String,
-    /// Token endpoint. Required.
+    /// Token endpoint; wins over the metadata. Required without metadata.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub token_endpoint: String,
-    /// Client identifier of this server at the provider. Required.
+    /// Revocation endpoint (RFC 7009); wins over the metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint: Option<String>,
+    /// Client identifier of this server at the provider; empty when it registers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_id: String,
     /// Client secret; a public client when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret_ref: Option<SecretRef>,
+    /// Dynamic client registration at the provider, instead of a client identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dcr_config: Option<DcrConfig>,
     /// Redirection URI registered at the provider; `{issuer}/oauth/callback` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
     /// Scopes asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Parameter of the authorization request that carries the scopes.
+    pub scope_parameter: String,
+    /// What stands between scopes in that parameter.
+    pub scope_separator: String,
     /// Where the user's identity is asked for with the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_info: Option<UserInfo>,
@@ -150,12 +202,46 @@ pub struct OAuth2Upstream {
     /// Where the user's identity is inside the token response. Preferred over `userInfo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity_from_token: Option<IdentityFromToken>,
+    /// Resource that tokens are asked for (RFC 8707), sent with every authorization and token request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Whether [`resource`](Self::resource) is sent. Some providers refuse requests that carry one.
+    pub send_resource: bool,
     /// Further parameters of the authorization request.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub additional_authorization_params: BTreeMap<String, String>,
+    /// Allows endpoints of this provider at private addresses.
+    #[serde(rename = "allowPrivateIPs")]
+    pub allow_private_ips: bool,
     /// Allows `http` endpoints that are not loopback. For test networks only.
     #[serde(rename = "insecureAllowHTTP")]
     pub insecure_allow_http: bool,
+}
+
+impl Default for OAuth2Upstream {
+    fn default() -> Self {
+        Self {
+            discovery_url: None,
+            authorization_endpoint: String::new(),
+            token_endpoint: String::new(),
+            revocation_endpoint: None,
+            client_id: String::new(),
+            client_secret_ref: None,
+            dcr_config: None,
+            redirect_uri: None,
+            scopes: Vec::new(),
+            scope_parameter: "scope".to_owned(),
+            scope_separator: " ".to_owned(),
+            user_info: None,
+            token_response_mapping: None,
+            identity_from_token: None,
+            resource: None,
+            send_resource: true,
+            additional_authorization_params: BTreeMap::new(),
+            allow_private_ips: false,
+            insecure_allow_http: false,
+        }
+    }
 }
 
 /// A request that answers who the owner of an access token is.

@@ -4,6 +4,7 @@ mod auth_server;
 mod clients;
 mod findings;
 mod gateway;
+mod storage;
 mod text;
 mod upstream;
 mod url;

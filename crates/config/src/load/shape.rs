@@ -151,6 +151,7 @@ fn mismatch(at: String, expected: &str, found: &Value) -> Problem {
         "a map" => "a mapping",
         "a boolean" => "true or false",
         "a string" | "path string" => "text",
+        "u16" => "a whole number up to 65535",
         "u32" => "a whole number up to 4294967295",
         _ if expected.starts_with("struct ") => "a mapping",
         other => other,

@@ -1,7 +1,7 @@
 //! What was probably meant by a key or value that does not exist.
 
 /// The candidate that `found` is probably a misspelling of.
-pub(super) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(found: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let found = folded(found);
     candidates
         .iter()
@@ -33,11 +33,11 @@ pub(super) fn advice(key: &str) -> Option<&'static str> {
         "embeddedauthserver" => "the block is called authServer here",
         "hmacsecretfiles" => "write hmacSecretRefs: [{file: …}]",
         "signingkeyconfig" => "write signingKeySecretRefs: [{file: …}]",
-        "allowprivateips" => "list the networks under egress.allowCidrs",
-        "dcrconfig" => {
-            "registering at an upstream provider is not available in this build; register by hand and set clientId"
-        }
-        "redis" | "redisconfig" => "only storage.type memory is available in this build",
+        "initialaccesstokenfile" => "write initialAccessTokenRef: {file: …}",
+        "initialaccesstokenenvvar" => "write initialAccessTokenRef: {env: …}",
+        "usernameenvvar" => "write usernameSecretRef: {env: …}",
+        "passwordenvvar" => "write passwordSecretRef: {env: …}",
+        "cacertfile" => "write caCertSecretRef: {file: …}",
         "trustedissuers" | "delegateclients" | "delegationtokenlifespan" => {
             "token exchange is not available in this build"
         }

@@ -13,9 +13,10 @@ use crate::duration::GoDuration;
 use crate::problem::Problem;
 
 use super::findings::Findings;
-use super::{Profile, clients, upstream};
+use super::{Profile, clients, storage, upstream};
 
-const MAX_SECRETS: usize = 5;
+/// Secrets that one list of references may have.
+pub(super) const MAX_SECRETS: usize = 5;
 const MAX_BASELINE_SCOPES: usize = 10;
 const MAX_DOCUMENT_SIZE: ByteSize = ByteSize::kibibytes(10);
 
@@ -34,6 +35,7 @@ pub(super) fn check(config: &Config, auth_server: &AuthServer, profile: Profile,
     }
     cimd(&auth_server.cimd, profile, findings);
     clients::check(auth_server, findings);
+    storage::check(auth_server, profile, findings);
 }
 
 fn issuer(config: &Config, auth_server: &AuthServer, findings: &mut Findings) {

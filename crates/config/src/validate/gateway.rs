@@ -1,7 +1,9 @@
 //! The top level: listener, MCP server, egress, and the choice of authorization server.
 
+use crate::auth_server::AuthServer;
 use crate::config::{Config, HeaderStrategy, Oidc, Transport, UpstreamInject};
 use crate::problem::Problem;
+use crate::upstream::{UpstreamProvider, UpstreamType};
 
 use super::findings::Findings;
 use super::url::{UrlPart, host_and_port};
@@ -151,6 +153,9 @@ fn upstream_inject(config: &Config, inject: &UpstreamInject, findings: &mut Find
             }
         }
     }
+    if let Some(auth_server) = &config.auth_server {
+        injected_provider(auth_server, inject, findings);
+    }
     if *inject == UpstreamInject::default() {
         return;
     }
@@ -162,17 +167,41 @@ fn upstream_inject(config: &Config, inject: &UpstreamInject, findings: &mut Find
             findings
                 .error(at, "has no effect with authServer.disableUpstreamTokenInjection; remove one of them");
         }
-        Some(auth_server) => {
-            if let Some(name) = &inject.provider_name
-                && !auth_server.upstream_providers.iter().any(|provider| provider.name == *name)
-            {
-                findings.error(
-                    &format!("{at}.providerName"),
-                    format!("{name:?} is not the name of one of authServer.upstreamProviders"),
-                );
+        _ => {}
+    }
+}
+
+/// Whose token is handed on: it must be somebody's who has tokens.
+fn injected_provider(auth_server: &AuthServer, inject: &UpstreamInject, findings: &mut Findings) {
+    let at = "server.upstreamInject.providerName";
+    let is_local = |provider: &UpstreamProvider| provider.upstream_type == Some(UpstreamType::Local);
+    let others = auth_server.upstream_providers.iter().filter(|provider| !is_local(provider));
+    let others: Vec<&str> = others.map(|provider| provider.name.as_str()).collect();
+    match &inject.provider_name {
+        Some(name) => match auth_server.provider(name) {
+            None => {
+                let message = format!("{name:?} is not the name of one of authServer.upstreamProviders");
+                findings.error(at, message);
+            }
+            Some(provider) if is_local(provider) => {
+                let hint = match others.as_slice() {
+                    [] => "remove it".to_owned(),
+                    others => format!("name one of {}", others.join(", ")),
+                };
+                let message = format!("{name:?} is of type local, which has no token to hand on");
+                findings.push(Problem::error(at, message).with_hint(hint));
+            }
+            Some(_) => {}
+        },
+        None => {
+            let first_is_local = auth_server.identity_provider().is_some_and(is_local);
+            if first_is_local && !others.is_empty() && !auth_server.disable_upstream_token_injection {
+                let message =
+                    "is not set, and the first provider is of type local, which has no token to hand on";
+                let hint = format!("name one of {}", others.join(", "));
+                findings.push(Problem::warning(at, message).with_hint(hint));
             }
         }
-        None => {}
     }
 }
 

@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thv_config::auth_server::{
-    AuthServer, Cimd, Consent, PinnedDocument, PreregisteredClient, Storage, StorageType, TokenLifespans,
+    AuthServer, Cimd, Consent, PinnedDocument, PreregisteredClient, TokenLifespans,
 };
 use thv_config::config::{
     Egress, HeaderStrategy, Limits, Oidc, ServerTarget, Tls, Transport, UpstreamInject,
 };
+use thv_config::storage::{
+    AclUserConfig, RedisStorage, RedisTls, SentinelConfig, SentinelService, SqliteStorage, Storage,
+    StorageType, Synchronous,
+};
 use thv_config::upstream::{
-    FieldMapping, IdentityFromToken, LocalUpstream, OAuth2Upstream, OidcUpstream, TokenResponseMapping,
-    UpstreamProvider, UpstreamType, UserInfo, UserInfoMethod,
+    DcrConfig, FieldMapping, IdentityFromToken, LocalUpstream, OAuth2Upstream, OidcUpstream, Registration,
+    TokenResponseMapping, UpstreamProvider, UpstreamType, UserInfo, UserInfoMethod,
 };
 use thv_config::{Config, GoDuration, SecretRef};
 
@@ -42,28 +46,54 @@ fn user_info() -> UserInfo {
     }
 }
 
+fn dcr() -> DcrConfig {
+    DcrConfig {
+        discovery_url: Some(text()),
+        registration_endpoint: Some(text()),
+        initial_access_token_ref: Some(secret()),
+        software_id: Some(text()),
+        software_statement: Some(text()),
+        client_name: Some(text()),
+        delete_on_removal: true,
+    }
+}
+
 fn provider() -> UpstreamProvider {
     UpstreamProvider {
         name: text(),
         upstream_type: Some(UpstreamType::Oidc),
+        preset: Some(text()),
+        label: Some(text()),
+        optional: true,
+        on_demand: true,
+        registration: Some(Registration::Auto),
         oidc_config: Some(OidcUpstream {
             issuer_url: text(),
             client_id: text(),
             client_secret_ref: Some(secret()),
+            dcr_config: Some(dcr()),
             redirect_uri: Some(text()),
             scopes: texts(),
             subject_claim: text(),
+            resource: Some(text()),
+            send_resource: true,
             additional_authorization_params: map(),
             user_info_override: Some(user_info()),
+            allow_private_ips: true,
             insecure_allow_http: true,
         }),
         oauth2_config: Some(OAuth2Upstream {
+            discovery_url: Some(text()),
             authorization_endpoint: text(),
             token_endpoint: text(),
+            revocation_endpoint: Some(text()),
             client_id: text(),
             client_secret_ref: Some(secret()),
+            dcr_config: Some(dcr()),
             redirect_uri: Some(text()),
             scopes: texts(),
+            scope_parameter: text(),
+            scope_separator: text(),
             user_info: Some(user_info()),
             token_response_mapping: Some(TokenResponseMapping {
                 access_token_path: text(),
@@ -76,13 +106,56 @@ fn provider() -> UpstreamProvider {
                 name_path: Some(text()),
                 email_path: Some(text()),
             }),
+            resource: Some(text()),
+            send_resource: true,
             additional_authorization_params: map(),
+            allow_private_ips: true,
             insecure_allow_http: true,
         }),
         local_config: Some(LocalUpstream {
             users_file: Some(PathBuf::from("/f")),
             development_user: Some(text()),
         }),
+    }
+}
+
+fn acl_user() -> AclUserConfig {
+    AclUserConfig { username_secret_ref: Some(secret()), password_secret_ref: Some(secret()) }
+}
+
+fn redis_tls() -> RedisTls {
+    RedisTls {
+        ca_cert_secret_ref: Some(secret()),
+        client_cert_secret_ref: Some(secret()),
+        client_key_secret_ref: Some(secret()),
+        insecure_skip_verify: true,
+    }
+}
+
+fn storage() -> Storage {
+    Storage {
+        storage_type: Some(StorageType::Redis),
+        sqlite: Some(SqliteStorage { path: Some(PathBuf::from("/f")), synchronous: Synchronous::Full }),
+        redis: Some(RedisStorage {
+            addr: Some(text()),
+            cluster_mode: true,
+            db: 1,
+            sentinel_config: Some(SentinelConfig {
+                master_name: text(),
+                sentinel_addrs: texts(),
+                sentinel_service: Some(SentinelService { name: text(), namespace: Some(text()), port: 1 }),
+                db: 1,
+            }),
+            acl_user_config: Some(acl_user()),
+            sentinel_acl_user_config: Some(acl_user()),
+            tls: Some(redis_tls()),
+            sentinel_tls: Some(redis_tls()),
+            dial_timeout: GoDuration::default(),
+            read_timeout: GoDuration::default(),
+            write_timeout: GoDuration::default(),
+            key_prefix: text(),
+        }),
+        encryption_key_secret_refs: vec![secret()],
     }
 }
 
@@ -118,7 +191,7 @@ fn auth_server() -> AuthServer {
             redirect_uris: texts(),
             scopes: texts(),
         }],
-        storage: Storage { storage_type: StorageType::Memory },
+        storage: storage(),
     }
 }
 
@@ -209,8 +282,16 @@ fn the_full_example_shows_every_key() {
         let key = path.rsplit('.').next().unwrap_or(path);
         text.contains(&format!("{key}:"))
     };
-    // The blocks of a user info request and of a secret reference are shown once, for one of their places.
-    let shown_elsewhere = |path: &String| path.contains("userInfoOverride.") || path.contains("SecretRef");
+    // Blocks that occur at several places are shown once, for one of them.
+    let blocks = [
+        "userInfoOverride.",
+        "SecretRef",
+        "TokenRef",
+        "oidcConfig.dcrConfig",
+        "sentinelTls.",
+        "sentinelAclUserConfig.",
+    ];
+    let shown_elsewhere = |path: &String| blocks.iter().any(|block| path.contains(block));
     let missing: Vec<String> = all_keys()
         .into_iter()
         .filter(|path| !written(path) || !(shown.contains(path) || shown_elsewhere(path)))
@@ -238,6 +319,10 @@ fn the_reference_documents_every_key() {
         for (marker, block) in [
             ("SecretRef.", "clientSecretRef"),
             ("SecretRefs.", "clientSecretRef"),
+            ("TokenRef.", "clientSecretRef"),
+            ("dcrConfig.", "dcrConfig"),
+            ("sentinelTls.", "authServer.storage.redis.tls"),
+            ("sentinelAclUserConfig.", "authServer.storage.redis.aclUserConfig"),
             ("userInfoOverride.", "userInfo"),
             ("userInfo.", "userInfo"),
             ("oidcConfig.", "oidcConfig"),

@@ -1,6 +1,10 @@
 //! Rules between values: each case changes one key of a correct configuration and names the one problem that follows.
 
 mod auth_server;
+mod chain;
+mod preset;
+mod registration;
+mod storage;
 mod upstream;
 
 use thv_config::{Config, Problem, Profile, Severity, validate};
@@ -63,6 +67,17 @@ fn problems(base: &str, path: &str, value: Option<&str>, profile: Profile) -> Ve
     }
     let config = Config::parse(&root.to_string()).unwrap_or_else(|problems| panic!("{path}: {problems}"));
     validate(&config, profile)
+}
+
+/// The problems of a whole text.
+fn problems_of(yaml: &str, profile: Profile) -> Vec<Problem> {
+    let config = Config::parse(yaml).unwrap_or_else(|problems| panic!("{yaml}: {problems}"));
+    validate(&config, profile)
+}
+
+/// The problems as they are printed, errors and warnings alike.
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// (base, key path that is changed, JSON value or none to remove it, path of the problem, part of its message)
@@ -268,10 +283,12 @@ fn all_secret_references_are_found_with_their_paths() {
         paths,
         [
             "authServer.upstreamProviders[0].oidcConfig.clientSecretRef",
+            "authServer.upstreamProviders[1].oauth2Config.dcrConfig.initialAccessTokenRef",
             "authServer.signingKeySecretRefs[0]",
             "authServer.signingKeySecretRefs[1]",
             "authServer.hmacSecretRefs[0]",
             "authServer.clients[0].clientSecretRef",
+            "authServer.storage.encryptionKeySecretRefs[0]",
         ]
     );
 }

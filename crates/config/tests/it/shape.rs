@@ -30,10 +30,15 @@ authServer:
     - {name: a, type: odic}
     - {name: b, typ: oidc, oidcConfig: {client_id: x, subjectClaim: [sub], clientSecret: hunter2}}
     - gh
-    - {name: c, type: oauth2, oauth2Config: {clientSecretRef: hunter2, scopes: [a, 1], dcrConfig: {}}}
+    - {name: c, type: oauth2, oauth2Config: {clientSecretRef: hunter2, scopes: [a, 1], dcrConfig: {initialAccessTokenFile: /f}}}
+    - {name: d, registration: manual, oidcConfig: {allowPrivateIps: true}}
   tokenLifespans: {accessTokenLifespan: 60, authCodeLifespan: 1d}
   cimd: {maxDocumentSize: 5 kibibytes, cacheMaxSize: -1, enabled: yes, allowLoopback: true}
-  storage: {type: redis}
+  storage:
+    type: postgres
+    redisConfig: {}
+    redis: {db: -1, addr: [a], sentinelConfig: {sentinelService: {port: 65536}}, aclUserConfig: {password: hunter2}}
+    encryptionKeySecretRefs: [hunter2]
   trustedIssuers: []
 egress: {hostOverrides: {a.example:443: b.example:443}}
 ",
@@ -57,8 +62,11 @@ egress: {hostOverrides: {a.example:443: b.example:443}}
              configuration; refer to it with {file: /run/secrets/name} or {env: NAME}",
             "authServer.upstreamProviders[3].oauth2Config.scopes[1]: expected text, found a number; put the value \
              into quotes",
-            "authServer.upstreamProviders[3].oauth2Config.dcrConfig: unknown key `dcrConfig`; registering at an \
-             upstream provider is not available in this build; register by hand and set clientId",
+            "authServer.upstreamProviders[3].oauth2Config.dcrConfig.initialAccessTokenFile: unknown key \
+             `initialAccessTokenFile`; write initialAccessTokenRef: {file: …}",
+            "authServer.upstreamProviders[4].oidcConfig.allowPrivateIps: unknown key `allowPrivateIps`; did you mean \
+             `allowPrivateIPs`?",
+            "authServer.upstreamProviders[4].registration: `manual` is not one of auto, preregistered, cimd, dcr",
             "authServer.tokenLifespans.accessTokenLifespan: \"60\" has no unit; write for example 60s or 60m",
             "authServer.tokenLifespans.authCodeLifespan: \"1d\" has the unknown unit \"d\"; use h, m, s, ms, us or ns \
              (a day is 24h)",
@@ -68,7 +76,15 @@ egress: {hostOverrides: {a.example:443: b.example:443}}
             "authServer.cimd.enabled: expected true or false, found text",
             "authServer.cimd.allowLoopback: unknown key `allowLoopback`; the keys here are enabled, cacheMaxSize, \
              cacheFallbackTtl, cacheMinTtl, cacheMaxTtl, staleIfError, maxDocumentSize, pinnedDocuments",
-            "authServer.storage.type: `redis` is not one of memory; only storage.type memory is available in this build",
+            "authServer.storage.type: `postgres` is not one of memory, sqlite, redis",
+            "authServer.storage.redisConfig: unknown key `redisConfig`; did you mean `redis`?",
+            "authServer.storage.redis.db: expected a whole number up to 4294967295, found a number",
+            "authServer.storage.redis.addr: expected text, found a list",
+            "authServer.storage.redis.sentinelConfig.sentinelService.port: expected a whole number up to 65535, found a \
+             number",
+            "authServer.storage.redis.aclUserConfig.password: unknown key `password`; did you mean `passwordSecretRef`?",
+            "authServer.storage.encryptionKeySecretRefs[0]: a secret does not belong into the configuration; refer to it \
+             with {file: /run/secrets/name} or {env: NAME}",
             "authServer.trustedIssuers: unknown key `trustedIssuers`; token exchange is not available in this build",
             "egress.hostOverrides.a.example:443: \"b.example:443\" is not an IP address with a port; write one such as \
              127.0.0.1:8080 or [::1]:8080",

@@ -2,7 +2,7 @@
 
 use thv_config::{Profile, Severity};
 
-use super::{LOCAL, OAUTH2, OIDC, check, problems};
+use super::{LOCAL, OAUTH2, OIDC, check, lines, problems, problems_of};
 
 const PROVIDER: &str = "authServer.upstreamProviders[0]";
 
@@ -40,16 +40,14 @@ fn provider_rules() {
             (OIDC, primary, "\"other\"", primary, "not the name"),
         ],
     );
-    let local = r#"{"name": "corp", "type": "local", "localConfig": {"usersFile": "/f"}}"#;
-    let found = problems(OIDC, list, Some(&format!("[{local}, {local}]")), Profile::Production);
-    let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "authServer.upstreamProviders: has 2 entries: several upstreams in one login are not available yet; keep one",
-            "authServer.upstreamProviders[1].name: \"corp\" occurs twice",
-        ]
-    );
+    let twice = r#"{"name": "corp", "type": "oidc", "oidcConfig": {"issuerUrl": "https://a.example", "clientId": "x"}}"#;
+    let found = problems(OIDC, list, Some(&format!("[{twice}, {twice}]")), Profile::Production);
+    assert_eq!(lines(&found), ["authServer.upstreamProviders[1].name: \"corp\" occurs twice"]);
+    let label = "authServer.upstreamProviders[0].label";
+    for wrong in [r#""""#, r#"" a""#, r#""a\nb""#, &format!("{:?}", "x".repeat(65))] {
+        check(Severity::Error, &[(OIDC, label, wrong.to_owned().leak(), label, "printable characters")]);
+    }
+    assert_eq!(problems(OIDC, label, Some("\"Größe & Co.\""), Profile::Production), []);
 }
 
 #[test]
@@ -64,7 +62,13 @@ fn oidc_provider_rules() {
         &[
             (OIDC, issuer, "", issuer, "is required"),
             (OIDC, issuer, "\"http://idp.example.com\"", issuer, "must be an https URL"),
-            (OIDC, issuer, "\"https://github.com\"", issuer, "write instead:\n    type: oauth2\n"),
+            (
+                OIDC,
+                issuer,
+                "\"https://github.com\"",
+                issuer,
+                "write instead:\n    preset: github\n    oauth2Config:\n",
+            ),
             (OIDC, issuer, "\"https://GitHub.com/login/oauth\"", issuer, "not an OpenID Connect provider"),
             (
                 OIDC,
@@ -87,7 +91,7 @@ fn oidc_provider_rules() {
     let google: &str = OIDC.replace("https://idp.example.com", "https://accounts.google.com").leak();
     check(
         Severity::Error,
-        &[(google, at("scopes"), "[\"openid\", \"offline_access\"]", at("scopes"), "access_type: offline")],
+        &[(google, at("scopes"), "[\"openid\", \"offline_access\"]", at("scopes"), "preset: google")],
     );
     let loopback = problems(OIDC, issuer, Some("\"http://127.0.0.1:9000\""), Profile::Production);
     assert_eq!(loopback, []);
@@ -100,7 +104,18 @@ fn oauth2_provider_rules() {
     check(
         Severity::Error,
         &[
-            (OAUTH2, at("authorizationEndpoint"), "", at("authorizationEndpoint"), "is required"),
+            (OAUTH2, at("authorizationEndpoint"), "", at("authorizationEndpoint"), "or set discoveryUrl"),
+            (
+                OAUTH2,
+                at("revocationEndpoint"),
+                "\"http://a.example/r\"",
+                at("revocationEndpoint"),
+                "must be https",
+            ),
+            (OAUTH2, at("scopeParameter"), "\"user scope\"", at("scopeParameter"), "not a parameter name"),
+            (OAUTH2, at("scopeParameter"), "\"state\"", at("scopeParameter"), "itself"),
+            (OAUTH2, at("scopeSeparator"), "\"\"", at("scopeSeparator"), "a space, a comma and a semicolon"),
+            (OAUTH2, at("resource"), "\"https://a.example/#x\"", at("resource"), "without fragment"),
             (OAUTH2, at("tokenEndpoint"), "\"http://a.example/t\"", at("tokenEndpoint"), "must be https"),
             (OAUTH2, at("clientId"), "\"\"", at("clientId"), "is required"),
             (OAUTH2, info, "{}", at("userInfo.endpointUrl"), "is required"),
@@ -182,4 +197,46 @@ fn local_provider_rules() {
         ],
     );
     assert_eq!(problems(LOCAL, at, Some(r#"{"developmentUser": "dev"}"#), Profile::Development), []);
+}
+
+#[test]
+fn a_parameter_that_another_key_sets_is_refused() {
+    let slack = OAUTH2.replace(
+        "clientId: gw",
+        "clientId: gw\n        scopeParameter: user_scope\n        resource: 'urn:a'",
+    );
+    let at = "authServer.upstreamProviders[0].oauth2Config.additionalAuthorizationParams";
+    let found = problems(
+        &slack,
+        at,
+        Some(r#"{"user_scope": "x", "resource": "y", "team": "z"}"#),
+        Profile::Production,
+    );
+    assert_eq!(
+        lines(&found),
+        [
+            format!("{at}.resource: \"resource\" is what resource sets; remove one of them"),
+            format!("{at}.user_scope: \"user_scope\" is what scopeParameter sets; remove one of them"),
+        ]
+    );
+}
+
+#[test]
+fn rfc_8707_a_resource_is_any_absolute_uri_and_must_be_sent_to_matter() {
+    for base in [OIDC, OAUTH2] {
+        let block = if base == OIDC { "oidcConfig" } else { "oauth2Config" };
+        let at = format!("{PROVIDER}.{block}.resource");
+        for uri in ["\"https://api.example.com/v1\"", "\"urn:example:api\"", "\"api://0-1\""] {
+            assert_eq!(problems(base, &at, Some(uri), Profile::Production), [], "{uri}");
+        }
+        let found = problems(base, &at, Some("\"api\""), Profile::Production);
+        assert_eq!((found.len(), found[0].is_error()), (1, true), "{found:#?}");
+        let unsent = match block {
+            "oidcConfig" => base.replace("clientId: gw", "clientId: gw, sendResource: false"),
+            _ => base.replace("clientId: gw", "clientId: gw\n        sendResource: false"),
+        };
+        assert_eq!(problems_of(&unsent, Profile::Production), []);
+        let found = problems(&unsent, &at, Some("\"urn:a\""), Profile::Production);
+        assert_eq!((found.len(), found[0].is_error(), &found[0].path), (1, false, &at), "{found:#?}");
+    }
 }
