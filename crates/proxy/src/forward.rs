@@ -45,7 +45,9 @@ pub struct Proxy<B = Incoming> {
 enum Stopped {
     Failed(Failed),
     /// The client has to do something about its token first.
-    Refused(Refusal),
+    Refused(TokenFault),
+    /// There is no credential that the backend accepts.
+    NoCredential(CredentialError),
 }
 
 impl From<Failed> for Stopped {
@@ -56,13 +58,13 @@ impl From<Failed> for Stopped {
 
 impl From<TokenFault> for Stopped {
     fn from(fault: TokenFault) -> Self {
-        Self::Refused(fault.into())
+        Self::Refused(fault)
     }
 }
 
 impl From<CredentialError> for Stopped {
     fn from(error: CredentialError) -> Self {
-        Self::Refused(error.into())
+        Self::NoCredential(error)
     }
 }
 
@@ -126,13 +128,19 @@ where
         };
         match outcome {
             Ok(response) => self.answer(response, verified, session_id.as_ref(), closes),
-            Err(Stopped::Refused(refusal)) => {
-                self.resource.refuse(&refusal).map(|body| Either::Right(Full::new(body)))
+            Err(Stopped::Refused(fault)) => self.refuse(&fault.into()),
+            Err(Stopped::NoCredential(error)) => {
+                self.refuse(&Refusal::without_credential(error, &verified.scopes))
             }
             Err(Stopped::Failed(Failed { failure, cause })) => {
                 failure.respond(cause.as_ref().map(|cause| cause as &(dyn Error + 'static)))
             }
         }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
+        tracing::info!(error.reason = refusal.reason(), "the backend refused its credential: {refusal}");
+        self.resource.refuse(refusal).map(|body| Either::Right(Full::new(body)))
     }
 
     /// Makes the client's request ours.
@@ -177,7 +185,7 @@ where
             return Ok(response);
         }
         drop(response);
-        let other = self.replace(credential, verified).await?.ok_or(TokenFault::UpstreamLoginEnded)?;
+        let other = self.replace(credential, verified).await?.ok_or_else(|| credential.login_ended())?;
         let (Some(mut head), Some(body)) = (again, passage.replay()) else {
             return Err(TokenFault::UpstreamCredentialReplaced.into());
         };
@@ -186,7 +194,7 @@ where
         let deadline = self.deadline(request.method());
         let response = exchange(&self.client, request, &Passage::default(), deadline).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(TokenFault::UpstreamLoginEnded.into());
+            return Err(other.login_ended().into());
         }
         Ok(response)
     }

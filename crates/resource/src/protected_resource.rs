@@ -1,5 +1,6 @@
 //! How a protected resource presents itself: its metadata document and its refusals.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -131,7 +132,7 @@ impl ProtectedResource {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Refusal::Unavailable { retry_after } = refusal {
+        if let Some(retry_after) = refusal.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             return response;
         }
@@ -145,15 +146,21 @@ impl ProtectedResource {
 
     fn challenge(&self, refusal: &Refusal, description: &str) -> Challenge {
         let scope = match refusal {
-            Refusal::InsufficientScope => &self.required_scopes,
-            _ => &self.wanted_scopes,
+            Refusal::InsufficientScope => Cow::Borrowed(&self.required_scopes),
+            Refusal::UpstreamLoginNeeded { scopes } => Cow::Owned(with_asked(&self.required_scopes, scopes)),
+            Refusal::UpstreamLoginEnded { scopes } => Cow::Owned(with_asked(&self.wanted_scopes, scopes)),
+            _ => Cow::Borrowed(&self.wanted_scopes),
         };
-        let challenge = Challenge::bearer().resource_metadata(&self.metadata_url).scope(scope);
+        let challenge = Challenge::bearer().resource_metadata(&self.metadata_url).scope(&scope);
         match refusal.error() {
             Some(error) => challenge.error(error).error_description(description),
             None => challenge,
         }
     }
+}
+
+fn with_asked(always: &ScopeSet, asked: &ScopeSet) -> ScopeSet {
+    always.union(&without_offline_access(asked))
 }
 
 fn without_offline_access(scopes: &ScopeSet) -> ScopeSet {
@@ -177,6 +184,7 @@ mod tests {
     use http::StatusCode;
     use serde_json::Value;
 
+    use crate::credential::CredentialError;
     use crate::refusal::{RequestFault, TokenFault};
 
     fn scopes(text: &str) -> ScopeSet {
@@ -282,9 +290,88 @@ mod tests {
 
     #[test]
     fn an_outage_is_not_blamed_on_the_token() {
-        let response = resource("").refuse(&Refusal::Unavailable { retry_after: Duration::from_secs(2) });
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[RETRY_AFTER], "2");
-        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+        let retry_after = Duration::from_secs(2);
+        let table = [
+            (
+                Refusal::Unavailable { retry_after },
+                "the access token cannot be checked at the moment (verification_unavailable)",
+            ),
+            (
+                Refusal::without_credential(CredentialError::Unavailable { retry_after }, &scopes("a")),
+                "the upstream credential is unavailable at the moment (upstream_unavailable)",
+            ),
+        ];
+        for (refusal, description) in table {
+            let response = resource("").refuse(&refusal);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[RETRY_AFTER], "2");
+            assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+            let body: Value = serde_json::from_slice(response.body()).unwrap();
+            assert_eq!(body["error_description"], description);
+        }
+    }
+
+    /// Status and challenge for a token that was granted `granted`, at a resource that requires `required`.
+    fn challenged(required: &str, granted: &str, error: CredentialError) -> (StatusCode, String) {
+        let refusal = Refusal::without_credential(error, &scopes(granted));
+        let response = resource(required).refuse(&refusal);
+        assert_eq!(response.extensions().get(), Some(&Reason(refusal.reason())));
+        (response.status(), challenge(&response).to_owned())
+    }
+
+    #[test]
+    fn rs_6_rs_7_a_login_on_demand_is_asked_for_with_all_that_the_client_needs() {
+        // required, granted, the scope of the login ▶ the challenge's scope
+        let table = [
+            ("", "", "upstream:hub", "upstream:hub"),
+            ("", "openid profile", "upstream:hub", "openid profile upstream:hub"),
+            ("profile", "openid profile", "upstream:hub", "profile openid upstream:hub"),
+            ("profile", "profile upstream:a", "upstream:b", "profile upstream:a upstream:b"),
+            ("profile", "profile upstream:hub", "upstream:hub", "profile upstream:hub"),
+            ("profile", "profile offline_access", "upstream:hub", "profile upstream:hub"),
+            ("profile", "a'b,c=d profile", "upstream:%;()", "profile a'b,c=d upstream:%;()"),
+            // What no scope may hold cannot leave the quotes.
+            ("profile", "profile", "x\", error=\"y", "profile"),
+            ("profile", "profile", "x\\", "profile"),
+            ("profile", "profile", "two scopes", "profile"),
+            ("profile", "profile", "\u{fc}\r\nSet-Cookie: a=b", "profile"),
+            ("profile", "profile", "", "profile"),
+        ];
+        for (required, granted, scope, expected) in table {
+            let error = CredentialError::StepUpNeeded { scope: scope.to_owned() };
+            let expected = format!(
+                "Bearer error=\"insufficient_scope\", error_description=\"the session has not logged in to the \
+                 upstream provider, authorize again with the scopes of the challenge (upstream_login_needed)\", \
+                 scope=\"{expected}\", \
+                 resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\""
+            );
+            assert_eq!(challenged(required, granted, error), (StatusCode::FORBIDDEN, expected), "{scope:?}");
+        }
+    }
+
+    #[test]
+    fn rs_4_rs_5_a_login_that_has_ended_is_asked_for_by_the_scope_that_runs_it() {
+        // required, granted, the scope of the login ▶ the challenge's scope
+        let table = [
+            ("", "openid", None, "openid profile"),
+            ("profile", "profile upstream:a", None, "profile"),
+            ("", "openid upstream:hub", Some("upstream:hub"), "openid profile upstream:hub"),
+            ("profile", "mail profile", Some("upstream:hub"), "profile mail upstream:hub"),
+            ("profile", "offline_access", Some("upstream:hub"), "profile upstream:hub"),
+            ("profile", "mail profile", Some("\", realm=\""), "profile mail"),
+        ];
+        for (required, granted, scope, expected) in table {
+            let error = CredentialError::ReauthenticationNeeded { scope: scope.map(str::to_owned) };
+            let expected = format!(
+                "Bearer error=\"invalid_token\", error_description=\"the login at the upstream provider has ended, \
+                 sign in again (upstream_login_ended)\", scope=\"{expected}\", \
+                 resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\""
+            );
+            assert_eq!(
+                challenged(required, granted, error),
+                (StatusCode::UNAUTHORIZED, expected),
+                "{scope:?}"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use thv_jose::verify::VerifyError;
 use thv_oauth::error::ErrorCode;
+use thv_oauth::scope::ScopeSet;
 
 use crate::credential::CredentialError;
 
@@ -27,9 +28,29 @@ pub enum Refusal {
     /// The token is good but was granted too little: 403 `insufficient_scope` (RS-6).
     #[error("the access token lacks a scope that this resource requires")]
     InsufficientScope,
+    /// The backend needs a login that an authorization runs only when asked for it: 403 `insufficient_scope`.
+    #[error(
+        "the session has not logged in to the upstream provider, authorize again with the scopes of the challenge"
+    )]
+    UpstreamLoginNeeded {
+        /// What the token was granted, and what it lacks.
+        scopes: ScopeSet,
+    },
+    /// The upstream provider no longer honours the login behind the token: 401 `invalid_token`.
+    #[error("the login at the upstream provider has ended, sign in again")]
+    UpstreamLoginEnded {
+        /// What to ask for beside what everyone asks for; may be empty.
+        scopes: ScopeSet,
+    },
     /// It cannot be decided now: 503. The token may well be good.
     #[error("the access token cannot be checked at the moment")]
     Unavailable {
+        /// When asking again makes sense.
+        retry_after: Duration,
+    },
+    /// The token is good, but the credential that the backend needs cannot be had now: 503.
+    #[error("the upstream credential is unavailable at the moment")]
+    UpstreamUnavailable {
         /// When asking again makes sense.
         retry_after: Duration,
     },
@@ -76,21 +97,9 @@ pub enum TokenFault {
     /// It, or the login behind it, was revoked.
     #[error("the access token has been revoked")]
     Revoked,
-    /// The upstream provider no longer honours the login behind it.
-    #[error("the login at the upstream provider has ended, sign in again")]
-    UpstreamLoginEnded,
     /// The backend did not accept the upstream credential. There is another one now, but the request is gone.
     #[error("the upstream credential was replaced, send the request again")]
     UpstreamCredentialReplaced,
-}
-
-impl From<CredentialError> for Refusal {
-    fn from(error: CredentialError) -> Self {
-        match error {
-            CredentialError::ReauthenticationNeeded => TokenFault::UpstreamLoginEnded.into(),
-            CredentialError::Unavailable { retry_after } => Self::Unavailable { retry_after },
-        }
-    }
 }
 
 impl From<VerifyError> for TokenFault {
@@ -128,13 +137,28 @@ impl TokenFault {
             Self::WrongIssuer => "token_issuer",
             Self::WrongAudience => "token_audience",
             Self::Revoked => "token_revoked",
-            Self::UpstreamLoginEnded => "upstream_login_ended",
             Self::UpstreamCredentialReplaced => "upstream_credential_replaced",
         }
     }
 }
 
 impl Refusal {
+    /// Why a request whose token was granted `granted` does not get the credential it needs.
+    ///
+    /// A client that is sent to authorize again for one more login is told to ask for all it has as well: it would lose
+    /// the rest otherwise (RFC 6750 §3.1).
+    pub fn without_credential(error: CredentialError, granted: &ScopeSet) -> Self {
+        match error {
+            CredentialError::StepUpNeeded { scope } => {
+                Self::UpstreamLoginNeeded { scopes: granted_and(&scope, granted) }
+            }
+            CredentialError::ReauthenticationNeeded { scope } => Self::UpstreamLoginEnded {
+                scopes: scope.map(|scope| granted_and(&scope, granted)).unwrap_or_default(),
+            },
+            CredentialError::Unavailable { retry_after } => Self::UpstreamUnavailable { retry_after },
+        }
+    }
+
     /// The stable reason code, for logs, metric labels and error descriptions.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -142,27 +166,47 @@ impl Refusal {
             Self::InvalidRequest(fault) => fault.reason(),
             Self::InvalidToken(fault) => fault.reason(),
             Self::InsufficientScope => "scope_insufficient",
+            Self::UpstreamLoginNeeded { .. } => "upstream_login_needed",
+            Self::UpstreamLoginEnded { .. } => "upstream_login_ended",
             Self::Unavailable { .. } => "verification_unavailable",
+            Self::UpstreamUnavailable { .. } => "upstream_unavailable",
         }
     }
 
     /// The status of the response.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::InvalidToken(_) | Self::UpstreamLoginEnded { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
-            Self::InsufficientScope => StatusCode::FORBIDDEN,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::InsufficientScope | Self::UpstreamLoginNeeded { .. } => StatusCode::FORBIDDEN,
+            Self::Unavailable { .. } | Self::UpstreamUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// The `error` parameter of the challenge; none when no token was sent (RS-4) or nothing could be decided.
     pub const fn error(&self) -> Option<ErrorCode> {
         match self {
-            Self::NoToken | Self::Unavailable { .. } => None,
+            Self::NoToken | Self::Unavailable { .. } | Self::UpstreamUnavailable { .. } => None,
             Self::InvalidRequest(_) => Some(ErrorCode::InvalidRequest),
-            Self::InvalidToken(_) => Some(ErrorCode::InvalidToken),
-            Self::InsufficientScope => Some(ErrorCode::InsufficientScope),
+            Self::InvalidToken(_) | Self::UpstreamLoginEnded { .. } => Some(ErrorCode::InvalidToken),
+            Self::InsufficientScope | Self::UpstreamLoginNeeded { .. } => Some(ErrorCode::InsufficientScope),
         }
     }
+
+    /// When asking again makes sense, if the refusal passes by itself.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after } | Self::UpstreamUnavailable { retry_after } => {
+                Some(*retry_after)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `granted` with one more. What is not a scope token cannot be asked for and is left out.
+fn granted_and(scope: &str, granted: &ScopeSet) -> ScopeSet {
+    granted.union(&ScopeSet::from_tokens([scope]).unwrap_or_default())
 }

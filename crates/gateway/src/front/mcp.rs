@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use thv_proxy::{HostOriginGuard, Peer, Proxy, ResponseBody};
 use thv_resource::credential::CredentialCache;
-use thv_resource::{ProtectedResource, Refusal, Verified, Verifier};
+use thv_resource::{ProtectedResource, Reason, Refusal, Verified, Verifier};
 use thv_telemetry::SharedMetrics;
 
 use super::bounded::Bounded;
@@ -63,7 +63,7 @@ impl McpDoor {
         let credential = match self.credentials.as_ref().zip(verified.session.as_ref()) {
             Some((credentials, session)) => match credentials.credential(session).await {
                 Ok(credential) => credential,
-                Err(error) => return self.refuse(&error.into()),
+                Err(error) => return self.refuse(&Refusal::without_credential(error, &verified.scopes)),
             },
             None => None,
         };
@@ -71,7 +71,13 @@ impl McpDoor {
         let Ok((body, exceeded)) = Bounded::new(body, self.max_body) else { return self.too_long() };
         let request = Request::from_parts(head, body);
         let response = self.proxy.forward(request, verified, credential.as_deref(), peer).await;
-        if exceeded.is_set() { self.too_long() } else { response }
+        if exceeded.is_set() {
+            return self.too_long();
+        }
+        if let Some(&Reason(reason)) = response.extensions().get() {
+            self.metrics.refused(reason);
+        }
+        response
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {

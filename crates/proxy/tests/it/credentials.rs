@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,11 +21,17 @@ fn credential(token: &str) -> Arc<Credential> {
     Arc::new(Credential::bearer(&SecretString::from(token), "corp", None).unwrap())
 }
 
-/// A provider whose refresh always gives `fresh`, unless the login has ended.
+/// A credential of a provider that is asked for on demand.
+fn on_demand(token: &str) -> Arc<Credential> {
+    let credential = Credential::bearer(&SecretString::from(token), "hub", None).unwrap();
+    Arc::new(credential.with_login_scope("upstream:hub"))
+}
+
+/// A provider whose refresh always gives `fresh`, unless it fails.
 #[derive(Default)]
 struct Provider {
     refreshes: AtomicU32,
-    ended: bool,
+    failure: Option<CredentialError>,
 }
 
 #[async_trait]
@@ -33,11 +40,19 @@ impl UpstreamCredentials for Provider {
         Ok(Some(credential("stale")))
     }
 
-    async fn refresh(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+    async fn refresh(
+        &self,
+        session: &str,
+        refused: &Credential,
+    ) -> Result<Option<Arc<Credential>>, CredentialError> {
         assert_eq!(session, "session-1");
+        assert!(refused.is_bearer_of(&SecretString::from("stale")));
         self.refreshes.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
-        if self.ended { Err(CredentialError::ReauthenticationNeeded) } else { Ok(Some(credential("fresh"))) }
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(Some(on_demand("fresh"))),
+        }
     }
 }
 
@@ -122,12 +137,46 @@ async fn a_request_that_cannot_be_repeated_is_challenged_by_us() {
 }
 
 #[tokio::test]
-async fn a_login_that_has_ended_upstream_is_challenged_by_us() {
+async fn why_there_is_no_other_credential_is_said_by_us() {
+    let on_demand = "upstream:hub".to_owned();
+    // The failure of the provider ▶ status, reason code and the challenge's scope; the token has `openid profile`.
+    let table = [
+        (CredentialError::ReauthenticationNeeded { scope: None }, 401, "upstream_login_ended", None),
+        (
+            CredentialError::ReauthenticationNeeded { scope: Some(on_demand.clone()) },
+            401,
+            "upstream_login_ended",
+            Some("scope=\"openid profile upstream:hub\""),
+        ),
+        (
+            CredentialError::StepUpNeeded { scope: on_demand },
+            403,
+            "upstream_login_needed",
+            Some("scope=\"openid profile upstream:hub\""),
+        ),
+    ];
     let backend = demanding("Bearer fresh").await;
-    let provider = Arc::new(Provider { ended: true, ..Provider::default() });
-    let response = send(gateway(backend, &provider).await, post(full("{}"))).await;
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    assert_eq!(json(response).await["reason"], "upstream_login_ended");
+    for (failure, status, reason, scope) in table {
+        let provider = Arc::new(Provider { failure: Some(failure), ..Provider::default() });
+        let response = send(gateway(backend, &provider).await, post(full("{}"))).await;
+        assert_eq!(response.status(), status);
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        let named = challenge.split(", ").find(|parameter| parameter.starts_with("scope="));
+        assert_eq!(named, scope, "{challenge}");
+        assert_eq!(json(response).await["reason"], reason);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_no_fault_of_the_token() {
+    let failure = Some(CredentialError::Unavailable { retry_after: Duration::from_secs(7) });
+    let provider = Arc::new(Provider { failure, ..Provider::default() });
+    let gateway = gateway(demanding("Bearer fresh").await, &provider).await;
+    let response = send(gateway, post(full("{}"))).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "7");
+    assert!(!response.headers().contains_key("www-authenticate"));
+    assert_eq!(json(response).await["reason"], "upstream_unavailable");
 }
 
 #[tokio::test]
@@ -140,7 +189,10 @@ async fn a_backend_that_refuses_every_credential_is_tried_twice_and_no_more() {
     .await;
     let provider = Arc::new(Provider::default());
     let gateway = gateway(backend, &provider).await;
-    assert_eq!(send(gateway, post(full("{}"))).await.status(), StatusCode::UNAUTHORIZED);
+    let response = send(gateway, post(full("{}"))).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains("scope=\"openid profile upstream:hub\""), "{challenge}");
     assert_eq!((tries.try_recv(), tries.try_recv()), (Ok(()), Ok(())));
     assert!(tries.try_recv().is_err());
     assert_eq!(provider.refreshes.load(Ordering::SeqCst), 1);

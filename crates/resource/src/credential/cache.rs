@@ -1,6 +1,6 @@
 //! Upstream credentials kept in memory, one refresh at a time for each session.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct CredentialCache {
     sessions: Cache<String, Arc<Slot>>,
 }
 
+/// What is known of a session until it is forgotten. A session that was forgotten gets another slot: a call to the source
+/// that is still under way then ends in a slot where nobody looks any more.
 #[derive(Default)]
 struct Slot {
     known: RwLock<Option<Known>>,
@@ -36,6 +38,8 @@ struct Slot {
     flight: Mutex<Flight>,
     /// Calls that failed so far. Who saw another number before it waited has waited for a failure.
     failures: AtomicU64,
+    /// Tells those who have waited for their turn to start over.
+    forgotten: AtomicBool,
 }
 
 #[derive(Default)]
@@ -86,6 +90,10 @@ impl Slot {
         outcome
     }
 
+    fn is_forgotten(&self) -> bool {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
     fn known(&self) -> Option<Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -116,17 +124,22 @@ impl CredentialCache {
     ///
     /// Those of [`UpstreamCredentials::credential`].
     pub async fn credential(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
-        let slot = self.slot(session);
-        if let Some(known) = slot.fresh(self.clock.now()) {
-            return Ok(known.credential);
+        loop {
+            let slot = self.slot(session);
+            if let Some(known) = slot.fresh(self.clock.now()) {
+                return Ok(known.credential);
+            }
+            let flight = slot.board().await?;
+            if slot.is_forgotten() {
+                continue;
+            }
+            let now = self.clock.now();
+            if let Some(known) = slot.fresh(now) {
+                return Ok(known.credential);
+            }
+            let outcome = self.source.credential(session).await;
+            return slot.land(flight, outcome, now);
         }
-        let flight = slot.board().await?;
-        let now = self.clock.now();
-        if let Some(known) = slot.fresh(now) {
-            return Ok(known.credential);
-        }
-        let outcome = self.source.credential(session).await;
-        slot.land(flight, outcome, now)
     }
 
     /// A credential other than `refused`, which a backend did not accept.
@@ -142,27 +155,36 @@ impl CredentialCache {
         session: &str,
         refused: &Credential,
     ) -> Result<Option<Arc<Credential>>, CredentialError> {
-        let slot = self.slot(session);
-        let mut flight = slot.board().await?;
-        let now = self.clock.now();
-        let other = slot.fresh(now).and_then(|known| known.credential);
-        if let Some(other) = other.filter(|other| other.header_value != refused.header_value) {
-            return Ok(Some(other));
+        loop {
+            let slot = self.slot(session);
+            let mut flight = slot.board().await?;
+            if slot.is_forgotten() {
+                continue;
+            }
+            let now = self.clock.now();
+            let other = slot.fresh(now).and_then(|known| known.credential);
+            if let Some(other) = other.filter(|other| other.header_value != refused.header_value) {
+                return Ok(Some(other));
+            }
+            if flight.forced_at.is_some_and(|last| now.since(last) < FORCED_REFRESH_INTERVAL) {
+                return Ok(None);
+            }
+            let outcome = self.source.refresh(session, refused).await;
+            // A provider that is down has not refused: the next request asks again.
+            if !matches!(outcome, Err(CredentialError::Unavailable { .. })) {
+                flight.forced_at = Some(now);
+            }
+            return slot.land(flight, outcome, now);
         }
-        if flight.forced_at.is_some_and(|last| now.since(last) < FORCED_REFRESH_INTERVAL) {
-            return Ok(None);
-        }
-        let outcome = self.source.refresh(session).await;
-        // A provider that is down has not refused: the next request asks again.
-        if !matches!(outcome, Err(CredentialError::Unavailable { .. })) {
-            flight.forced_at = Some(now);
-        }
-        slot.land(flight, outcome, now)
     }
 
     /// Forgets the credential of a session that was revoked or logged in anew.
+    ///
+    /// A call to the source that is under way answers its own request and no other.
     pub fn forget(&self, session: &str) {
-        self.sessions.invalidate(session);
+        if let Some(slot) = self.sessions.remove(session) {
+            slot.forgotten.store(true, Ordering::Release);
+        }
     }
 
     fn slot(&self, session: &str) -> Arc<Slot> {
@@ -178,8 +200,19 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use secrecy::SecretString;
-    use std::sync::atomic::{AtomicBool, AtomicU32};
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::AtomicU32;
+    use std::task::{Context, Poll, Waker};
     use thv_clock::ManualClock;
+    use tokio::sync::Semaphore;
+
+    fn token(number: u32) -> SecretString {
+        SecretString::from(format!("token-{number}"))
+    }
+
+    fn login_ended() -> CredentialError {
+        CredentialError::ReauthenticationNeeded { scope: None }
+    }
 
     /// Issues tokens that are numbered and live for ten seconds.
     struct Numbered {
@@ -187,14 +220,15 @@ mod tests {
         issued: AtomicU32,
         refreshes: AtomicU32,
         down: AtomicBool,
+        /// What a call waits for after it has made its credential.
+        gate: Semaphore,
     }
 
     impl Numbered {
         fn issue(&self) -> Arc<Credential> {
             let number = self.issued.fetch_add(1, Ordering::SeqCst);
-            let token = SecretString::from(format!("token-{number}"));
             let expires_at = thv_clock::Clock::now(&self.clock) + Duration::from_secs(10);
-            Arc::new(Credential::bearer(&token, "corp", Some(expires_at)).unwrap())
+            Arc::new(Credential::bearer(&token(number), "corp", Some(expires_at)).unwrap())
         }
     }
 
@@ -205,13 +239,24 @@ mod tests {
             match session {
                 "ended" => {
                     self.issued.fetch_add(1, Ordering::SeqCst);
-                    Err(CredentialError::ReauthenticationNeeded)
+                    Err(login_ended())
+                }
+                "gated" => {
+                    let credential = self.issue();
+                    self.gate.acquire().await.unwrap().forget();
+                    Ok(Some(credential))
                 }
                 _ => Ok(Some(self.issue())),
             }
         }
 
-        async fn refresh(&self, _session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+        async fn refresh(
+            &self,
+            _session: &str,
+            refused: &Credential,
+        ) -> Result<Option<Arc<Credential>>, CredentialError> {
+            let issued = self.issued.load(Ordering::SeqCst);
+            assert!(refused.is_bearer_of(&token(issued - 1)), "only the newest can be refused here");
             self.refreshes.fetch_add(1, Ordering::SeqCst);
             tokio::task::yield_now().await;
             if self.down.load(Ordering::SeqCst) {
@@ -221,6 +266,10 @@ mod tests {
         }
     }
 
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
     fn cache() -> (Arc<CredentialCache>, Arc<Numbered>, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_secs(1_000));
         let source = Arc::new(Numbered {
@@ -228,6 +277,7 @@ mod tests {
             issued: AtomicU32::new(0),
             refreshes: AtomicU32::new(0),
             down: AtomicBool::new(false),
+            gate: Semaphore::new(0),
         });
         (Arc::new(CredentialCache::new(source.clone(), clock.shared(), 16)), source, clock)
     }
@@ -237,7 +287,7 @@ mod tests {
         let (cache, source, clock) = cache();
         cache.credential("s").await.unwrap();
         clock.advance(Duration::from_secs(10));
-        let requests: Vec<_> = (0..50)
+        let requests: Vec<_> = (0..100)
             .map(|_| {
                 let cache = cache.clone();
                 tokio::spawn(async move { cache.credential("s").await.unwrap().unwrap() })
@@ -265,8 +315,7 @@ mod tests {
     async fn failures_are_not_kept() {
         let (cache, source, _) = cache();
         for _ in 0..2 {
-            let failure = cache.credential("ended").await.unwrap_err();
-            assert_eq!(failure, CredentialError::ReauthenticationNeeded);
+            assert_eq!(cache.credential("ended").await.unwrap_err(), login_ended());
         }
         assert_eq!(source.issued.load(Ordering::SeqCst), 2);
     }
@@ -281,7 +330,7 @@ mod tests {
             })
             .collect();
         for request in requests {
-            assert_eq!(request.await.unwrap(), CredentialError::ReauthenticationNeeded);
+            assert_eq!(request.await.unwrap(), login_ended());
         }
         assert_eq!(source.issued.load(Ordering::SeqCst), 1);
     }
@@ -320,11 +369,19 @@ mod tests {
         assert!(cache.replace("s", &second).await.unwrap().is_some());
     }
 
-    #[test]
-    fn a_credential_never_shows_its_token() {
-        let credential = Credential::bearer(&SecretString::from("hush"), "corp", None).unwrap();
-        let shown = format!("{credential:?} {:?}", credential.header_value());
-        assert!(!shown.contains("hush"), "{shown}");
-        assert!(Credential::bearer(&SecretString::from("a\r\nb: c"), "corp", None).is_err());
+    #[tokio::test]
+    async fn a_call_that_began_before_a_forget_does_not_bring_the_credential_back() {
+        let (cache, source, _) = cache();
+        let mut early = pin!(cache.credential("gated"));
+        assert!(poll(early.as_mut()).is_pending(), "on its way to the source");
+        assert!(poll(early.as_mut()).is_pending(), "at the gate, with token-0 in hand");
+        let mut waiting = pin!(cache.credential("gated"));
+        assert!(poll(waiting.as_mut()).is_pending(), "for the same call");
+        cache.forget("gated");
+        source.gate.add_permits(2);
+        assert_eq!(early.await.unwrap().unwrap().header_value(), "Bearer token-0");
+        assert_eq!(waiting.await.unwrap().unwrap().header_value(), "Bearer token-1");
+        assert_eq!(cache.credential("gated").await.unwrap().unwrap().header_value(), "Bearer token-1");
+        assert_eq!(source.issued.load(Ordering::SeqCst), 2);
     }
 }
