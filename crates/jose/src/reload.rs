@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::at_rest::AtRestRing;
 use crate::hmac::HmacRing;
 use crate::keyring::KeyRing;
 
@@ -14,6 +15,9 @@ pub type KeyHandle = Reloadable<KeyRing>;
 
 /// The HMAC secrets in force; every clone sees a replacement at once.
 pub type HmacHandle = Reloadable<HmacRing>;
+
+/// The keys in force that encrypt records at rest; every clone sees a replacement at once.
+pub type AtRestHandle = Reloadable<AtRestRing>;
 
 /// A shared value that is replaced as a whole. Clones are cheap and share the value.
 pub struct Reloadable<T>(Arc<Cell<T>>);

@@ -1,6 +1,13 @@
 //! What every backend must do. A backend's tests call [`fulfil`] with a way to make an empty store.
 
-#![allow(clippy::missing_panics_doc, clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "these are tests"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +21,34 @@ use thv_oauth::scope::ScopeSet;
 
 use crate::records::{
     Approval, ApprovedRequest, AuthorizationCode, Grant, GrantClient, GrantId, PendingAuthorization,
-    RefreshFamily, StoredClient, Subject, UpstreamTokens,
+    RefreshFamily, RegistrationKey, Session, SessionId, StoredClient, StoredDocument, Subject,
+    UpstreamEndpoints, UpstreamRegistration, UpstreamRegistrations, UpstreamTokens, VaultEntry,
 };
-use crate::{Redemption, Rotation, RotationPolicy, Stores, Take};
+use crate::{Redemption, Rotation, RotationPolicy, StoreError, Stores, Take};
 
 const T0: Timestamp = Timestamp::from_secs(1_000_000);
 const POLICY: RotationPolicy =
     RotationPolicy { grace: Duration::from_secs(30), idle: Duration::from_secs(3600) };
 
 /// Runs the whole contract; `make` returns an empty backend.
-pub async fn fulfil(make: &dyn Fn() -> Stores) {
-    a_pending_authorization_is_taken_exactly_once(&make()).await;
-    another_browser_neither_reads_nor_takes(&make()).await;
-    a_code_is_redeemed_exactly_once_and_remembers_its_grant(&make()).await;
-    a_refresh_token_rotates_and_its_reuse_ends_the_family(&make()).await;
-    parallel_refreshes_get_the_same_successor(&make()).await;
-    a_family_ends_by_inactivity_and_absolutely(&make()).await;
-    a_client_is_reaped_only_without_a_living_grant(&make()).await;
-    approvals_are_per_user_and_client(&make()).await;
-    upstream_tokens_follow_their_grant(&make()).await;
-    a_key_is_claimed_once(&make()).await;
+pub async fn fulfil(make: impl AsyncFn() -> Stores) {
+    a_pending_authorization_is_taken_exactly_once(&make().await).await;
+    another_browser_neither_reads_nor_takes(&make().await).await;
+    a_code_is_redeemed_exactly_once_and_remembers_its_grant(&make().await).await;
+    a_refresh_token_rotates_and_its_reuse_ends_the_family(&make().await).await;
+    parallel_refreshes_get_the_same_successor(&make().await).await;
+    a_family_ends_by_inactivity_and_absolutely(&make().await).await;
+    a_registration_ends_unless_it_is_used(&make().await).await;
+    a_registration_is_changed_and_deleted(&make().await).await;
+    approvals_are_per_user_and_client(&make().await).await;
+    upstream_tokens_are_per_session_and_upstream(&make().await).await;
+    of_two_that_replace_the_same_tokens_one_succeeds(&make().await).await;
+    a_session_lives_as_long_as_its_grants(&make().await).await;
+    of_two_that_register_first_one_is_kept(&make().await).await;
+    the_index_has_every_registration_of_a_deployment(&make().await).await;
+    a_turn_has_one_holder_until_it_is_given_back_or_ends(&make().await).await;
+    documents_are_kept_until_their_time(&make().await).await;
+    a_key_is_claimed_once(&make().await).await;
 }
 
 /// A registration, for tests.
@@ -43,7 +58,14 @@ pub fn sample_client(client_id: &str, issued_at: Timestamp) -> StoredClient {
         "response_types": ["code"], "token_endpoint_auth_method": "none", "contacts": [],
     }))
     .unwrap();
-    StoredClient { client_id: client_id.to_owned(), metadata, secret_digest: None, issued_at, used_at: None }
+    StoredClient {
+        client_id: client_id.to_owned(),
+        metadata,
+        secret_digest: None,
+        registration_token_digest: None,
+        issued_at,
+        used_at: None,
+    }
 }
 
 fn sample_grant_client() -> GrantClient {
@@ -62,6 +84,7 @@ fn sample_grant_client() -> GrantClient {
 fn sample_grant(family: Option<RefreshFamily>) -> Grant {
     Grant {
         id: GrantId::random(),
+        session: SessionId::random(),
         client: Arc::new(sample_grant_client()),
         subject: Subject { sub: "corp:u".to_owned(), upstream: "corp".to_owned(), name: None, email: None },
         scopes: ScopeSet::parse("openid").unwrap(),
@@ -98,6 +121,9 @@ fn sample_pending(browser: [u8; 32]) -> PendingAuthorization {
         upstream: "corp".to_owned(),
         upstream_verifier: SecretString::from("v"),
         upstream_nonce: "n".to_owned(),
+        upstream_client_id: None,
+        progress: None,
+        restarted: false,
         expires_at: T0 + Duration::from_secs(600),
     }
 }
@@ -129,7 +155,6 @@ async fn a_code_is_redeemed_exactly_once_and_remembers_its_grant(stores: &Stores
         grant: sample_grant(None),
         redirect_uri: "http://127.0.0.1:1/callback".to_owned(),
         code_challenge: CodeVerifier::from_random([7; 32]).challenge(),
-        upstream_tokens: None,
         expires_at: T0 + Duration::from_secs(60),
     };
     let (id, grant) = ([9; 16], code.grant.id);
@@ -148,32 +173,45 @@ async fn a_code_is_redeemed_exactly_once_and_remembers_its_grant(stores: &Stores
     assert!(matches!(stores.codes.redeem(&[8; 16], late).await.unwrap(), Redemption::Absent));
 }
 
+/// Loads and rotates, as the token endpoint does.
+async fn rotate(
+    stores: &Stores,
+    id: &GrantId,
+    presented: u32,
+    now: Timestamp,
+    policy: RotationPolicy,
+) -> Result<Rotation, StoreError> {
+    match stores.grants.load(id, now).await? {
+        Some(loaded) => stores.grants.rotate(loaded, presented, now, policy).await,
+        None => Ok(Rotation::Absent),
+    }
+}
+
 async fn a_refresh_token_rotates_and_its_reuse_ends_the_family(stores: &Stores) {
     let grant = sample_grant(Some(family()));
     let id = grant.id;
     stores.grants.insert(grant, T0).await.unwrap();
-    let Rotation::Rotated(rotated) = stores.grants.rotate(&id, 0, T0, POLICY).await.unwrap() else {
+    let Rotation::Rotated(rotated) = rotate(stores, &id, 0, T0, POLICY).await.unwrap() else {
         panic!("current")
     };
     assert_eq!(rotated.refresh.unwrap().generation, 1);
     let within = T0 + POLICY.grace;
-    let Rotation::Replayed(same) = stores.grants.rotate(&id, 0, within, POLICY).await.unwrap() else {
+    let Rotation::Replayed(same) = rotate(stores, &id, 0, within, POLICY).await.unwrap() else {
         panic!("grace")
     };
     assert_eq!(same.refresh.unwrap().generation, 1, "the same successor");
     let after = within + Duration::from_secs(1);
-    assert!(matches!(stores.grants.rotate(&id, 0, after, POLICY).await.unwrap(), Rotation::Reused(_)));
+    assert!(matches!(rotate(stores, &id, 0, after, POLICY).await.unwrap(), Rotation::Reused(_)));
     assert!(stores.grants.load(&id, after).await.unwrap().is_none(), "the grant ended with its family");
-    assert!(matches!(stores.grants.rotate(&id, 1, after, POLICY).await.unwrap(), Rotation::Absent));
-    assert!(!stores.grants.revoke(&id).await.unwrap(), "nothing is left to revoke");
+    assert!(matches!(rotate(stores, &id, 1, after, POLICY).await.unwrap(), Rotation::Absent));
+    assert!(!stores.grants.revoke(&id, after).await.unwrap(), "nothing is left to revoke");
 }
 
 async fn parallel_refreshes_get_the_same_successor(stores: &Stores) {
     let grant = sample_grant(Some(family()));
     let id = grant.id;
     stores.grants.insert(grant, T0).await.unwrap();
-    let (a, b) =
-        tokio::join!(stores.grants.rotate(&id, 0, T0, POLICY), stores.grants.rotate(&id, 0, T0, POLICY));
+    let (a, b) = tokio::join!(rotate(stores, &id, 0, T0, POLICY), rotate(stores, &id, 0, T0, POLICY));
     let generations = [a.unwrap(), b.unwrap()].map(|outcome| match outcome {
         Rotation::Rotated(grant) | Rotation::Replayed(grant) => grant.refresh.unwrap().generation,
         Rotation::Reused(_) | Rotation::Absent => panic!("both are answered"),
@@ -185,38 +223,42 @@ async fn a_family_ends_by_inactivity_and_absolutely(stores: &Stores) {
     let idle = sample_grant(Some(family()));
     let id = idle.id;
     stores.grants.insert(idle, T0).await.unwrap();
-    assert!(matches!(
-        stores.grants.rotate(&id, 0, T0 + POLICY.idle, POLICY).await.unwrap(),
-        Rotation::Absent
-    ));
+    assert!(matches!(rotate(stores, &id, 0, T0 + POLICY.idle, POLICY).await.unwrap(), Rotation::Absent));
     let used = sample_grant(Some(family()));
     let id = used.id;
     stores.grants.insert(used, T0).await.unwrap();
     let soon = T0 + Duration::from_secs(3500);
-    assert!(matches!(stores.grants.rotate(&id, 0, soon, POLICY).await.unwrap(), Rotation::Rotated(_)));
+    assert!(matches!(rotate(stores, &id, 0, soon, POLICY).await.unwrap(), Rotation::Rotated(_)));
     let end = T0 + Duration::from_secs(5000);
-    assert!(matches!(stores.grants.rotate(&id, 1, end, POLICY).await.unwrap(), Rotation::Absent));
-    assert!(
-        matches!(stores.grants.rotate(&id, 7, soon, POLICY).await.unwrap(), Rotation::Absent),
-        "never issued"
-    );
+    assert!(matches!(rotate(stores, &id, 1, end, POLICY).await.unwrap(), Rotation::Absent));
+    assert!(matches!(rotate(stores, &id, 7, soon, POLICY).await.unwrap(), Rotation::Absent), "never issued");
     let without = sample_grant(None);
     let id = without.id;
     stores.grants.insert(without, T0).await.unwrap();
-    assert!(matches!(stores.grants.rotate(&id, 0, T0, POLICY).await.unwrap(), Rotation::Absent), "no family");
+    assert!(matches!(rotate(stores, &id, 0, T0, POLICY).await.unwrap(), Rotation::Absent), "no family");
 }
 
-async fn a_client_is_reaped_only_without_a_living_grant(stores: &Stores) {
+async fn a_registration_ends_unless_it_is_used(stores: &Stores) {
     let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
-    stores.clients.insert(sample_client("unused", T0)).await.unwrap();
-    stores.clients.insert(sample_client("used", T0)).await.unwrap();
-    stores.clients.used("used", T0, T0 + day).await.unwrap();
+    stores.clients.insert(sample_client("unused", T0), T0 + hour, T0).await.unwrap();
+    stores.clients.insert(sample_client("used", T0), T0 + hour, T0).await.unwrap();
+    stores.clients.used("used", T0 + day, T0).await.unwrap();
     let now = T0 + hour;
-    assert_eq!(stores.clients.reap(now, now).await.unwrap(), 1);
-    assert!(stores.clients.load("unused").await.unwrap().is_none());
-    assert_eq!(stores.clients.load("used").await.unwrap().unwrap().used_at, Some(T0));
-    let later = T0 + day + hour;
-    assert_eq!(stores.clients.reap(later, later).await.unwrap(), 1);
+    assert!(stores.clients.load("unused", now).await.unwrap().is_none());
+    assert_eq!(stores.clients.load("used", now).await.unwrap().unwrap().used_at, Some(T0));
+    assert!(stores.clients.load("used", T0 + day).await.unwrap().is_none());
+}
+
+async fn a_registration_is_changed_and_deleted(stores: &Stores) {
+    let until = T0 + Duration::from_secs(3600);
+    stores.clients.insert(sample_client("managed", T0), until, T0).await.unwrap();
+    let secret = |client: &StoredClient| StoredClient { secret_digest: Some([1; 32]), ..client.clone() };
+    assert!(stores.clients.update("managed", secret, T0).await.unwrap());
+    assert!(!stores.clients.update("unknown", secret, T0).await.unwrap());
+    assert_eq!(stores.clients.load("managed", T0).await.unwrap().unwrap().secret_digest, Some([1; 32]));
+    assert!(stores.clients.delete("managed", T0).await.unwrap());
+    assert!(!stores.clients.delete("managed", T0).await.unwrap());
+    assert!(stores.clients.load("managed", T0).await.unwrap().is_none());
 }
 
 async fn approvals_are_per_user_and_client(stores: &Stores) {
@@ -227,31 +269,184 @@ async fn approvals_are_per_user_and_client(stores: &Stores) {
         expires_at: T0 + Duration::from_secs(60),
     };
     stores.consents.save("corp:a", "c", approval.clone(), T0).await.unwrap();
-    assert_eq!(stores.consents.load("corp:a", "c", T0).await.unwrap(), Some(approval));
+    assert_eq!(stores.consents.load("corp:a", "c", T0).await.unwrap().as_deref(), Some(&approval));
     assert_eq!(stores.consents.load("corp:b", "c", T0).await.unwrap(), None);
     assert_eq!(stores.consents.load("corp:a", "d", T0).await.unwrap(), None);
     assert_eq!(stores.consents.load("corp:a", "c", T0 + Duration::from_secs(60)).await.unwrap(), None);
 }
 
-async fn upstream_tokens_follow_their_grant(stores: &Stores) {
+fn sample_entry(access_token: &str) -> VaultEntry {
     let tokens = UpstreamTokens {
         provider: "corp".to_owned(),
         subject: "u".to_owned(),
-        access_token: SecretString::from("first"),
-        refresh_token: None,
-        expires_at: None,
-        scopes: None,
+        access_token: SecretString::from(access_token),
+        refresh_token: Some(SecretString::from("refresh")),
+        obtained_at: T0,
+        expires_at: Some(T0),
+        scopes: Some("a b".to_owned()),
+        client_id: Some("us".to_owned()),
     };
-    let grant = GrantId::random();
+    VaultEntry { tokens, rotates: Some(true), intent: None, login: 1 }
+}
+
+async fn upstream_tokens_are_per_session_and_upstream(stores: &Stores) {
+    let (session, until) = (SessionId::random(), T0 + Duration::from_secs(60));
+    let rows = &stores.upstream_tokens;
+    rows.put(&session, sample_entry("first"), until, T0).await.unwrap();
+    rows.put(&session, sample_entry("second"), until, T0).await.unwrap();
+    let kept = rows.load(&session, "corp", T0).await.unwrap().unwrap();
+    assert_eq!(kept.value.tokens.access_token.expose_secret(), "second");
+    assert_eq!(kept.value.tokens.refresh_token.as_ref().unwrap().expose_secret(), "refresh");
+    assert_eq!(
+        (kept.value.rotates, kept.value.tokens.expires_at, kept.value.tokens.obtained_at),
+        (Some(true), Some(T0), T0)
+    );
+    assert!(rows.load(&SessionId::random(), "corp", T0).await.unwrap().is_none());
+    assert!(rows.load(&session, "other", T0).await.unwrap().is_none());
+    rows.keep_until(&session, "corp", until + Duration::from_secs(60), T0).await.unwrap();
+    rows.keep_until(&session, "corp", until, T0).await.unwrap();
+    assert!(rows.load(&session, "corp", until).await.unwrap().is_some(), "kept for longer, never for less");
+    assert!(rows.take(&session, "corp", T0).await.unwrap().is_some());
+    assert!(rows.take(&session, "corp", T0).await.unwrap().is_none());
+    assert!(rows.load(&session, "corp", T0).await.unwrap().is_none());
+}
+
+async fn of_two_that_replace_the_same_tokens_one_succeeds(stores: &Stores) {
+    let (session, until) = (SessionId::random(), T0 + Duration::from_secs(60));
+    let rows = &stores.upstream_tokens;
+    rows.put(&session, sample_entry("old"), until, T0).await.unwrap();
+    let loaded = rows.load(&session, "corp", T0).await.unwrap().unwrap();
+    let (a, b) = tokio::join!(
+        rows.replace(&session, &loaded, sample_entry("a"), T0),
+        rows.replace(&session, &loaded, sample_entry("b"), T0),
+    );
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a != b, "one of them");
+    let kept = rows.load(&session, "corp", T0).await.unwrap().unwrap();
+    assert_eq!(kept.value.tokens.access_token.expose_secret(), if a { "a" } else { "b" });
+    assert_eq!(kept.until, until);
+    assert!(!rows.replace(&session, &loaded, sample_entry("late"), T0).await.unwrap());
+}
+
+async fn a_session_lives_as_long_as_its_grants(stores: &Stores) {
+    let sessions = &stores.sessions;
     let until = T0 + Duration::from_secs(60);
-    stores.upstream_tokens.put(grant, tokens.clone(), until, T0).await.unwrap();
-    let second = UpstreamTokens { access_token: SecretString::from("second"), ..tokens };
-    stores.upstream_tokens.put(grant, second, until, T0).await.unwrap();
-    let kept = stores.upstream_tokens.load(&grant, T0).await.unwrap().unwrap();
-    assert_eq!(kept.access_token.expose_secret(), "second");
-    assert!(stores.upstream_tokens.load(&GrantId::random(), T0).await.unwrap().is_none());
-    stores.upstream_tokens.delete(&grant).await.unwrap();
-    assert!(stores.upstream_tokens.load(&grant, T0).await.unwrap().is_none());
+    let session = Session {
+        id: SessionId::random(),
+        subject: sample_grant(None).subject,
+        grants: vec![],
+        expires_at: until,
+    };
+    let (id, one, other) = (session.id, GrantId::random(), GrantId::random());
+    sessions.insert(session, T0).await.unwrap();
+    let long = until + Duration::from_secs(60);
+    let (a, b) = tokio::join!(sessions.attach(&id, one, long, T0), sessions.attach(&id, other, long, T0));
+    assert!(a.unwrap() && b.unwrap());
+    assert_eq!(sessions.load(&id, until).await.unwrap().unwrap().value.grants.len(), 2, "neither got lost");
+    assert!(!sessions.detach(&id, &one, T0).await.unwrap(), "another grant rests on it");
+    let loaded = sessions.load(&id, T0).await.unwrap().unwrap();
+    assert!(sessions.attach(&id, one, long, T0).await.unwrap());
+    assert!(!sessions.end(&loaded, T0).await.unwrap(), "it has changed");
+    assert!(!sessions.detach(&id, &one, T0).await.unwrap());
+    assert!(sessions.detach(&id, &other, T0).await.unwrap(), "the last one");
+    assert!(sessions.load(&id, T0).await.unwrap().is_none());
+    assert!(!sessions.attach(&id, one, long, T0).await.unwrap());
+    assert!(sessions.detach(&id, &one, T0).await.unwrap(), "gone already");
+}
+
+fn sample_registrations(client_id: &str) -> UpstreamRegistrations {
+    UpstreamRegistrations {
+        key: RegistrationKey {
+            issuer: "https://gateway.example".to_owned(),
+            upstream: "https://idp.example".to_owned(),
+            redirect_uri: "https://gateway.example/oauth/callback".to_owned(),
+            scopes_hash: [3; 32],
+        },
+        generations: vec![UpstreamRegistration {
+            client_id: client_id.to_owned(),
+            client_secret: Some(SecretString::from("client-secret")),
+            auth_method: AuthMethod::ClientSecretBasic,
+            registered_at: T0,
+            client_secret_expires_at: Some(T0),
+            registration_access_token: Some(SecretString::from("manage")),
+            registration_client_uri: Some("https://idp.example/reg/1".to_owned()),
+            scope: None,
+            refused: false,
+        }],
+        endpoints: UpstreamEndpoints {
+            token: Some("https://idp.example/token".to_owned()),
+            ..UpstreamEndpoints::default()
+        },
+        delete_on_removal: true,
+    }
+}
+
+async fn of_two_that_register_first_one_is_kept(stores: &Stores) {
+    let rows = &stores.registrations;
+    let key = sample_registrations("a").key;
+    let (a, b) = tokio::join!(
+        rows.save(None, sample_registrations("a"), T0),
+        rows.save(None, sample_registrations("b"), T0),
+    );
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a != b, "one of them");
+    let kept = rows.load(&key, T0).await.unwrap().unwrap();
+    let current = &kept.value.generations[0];
+    assert_eq!(current.client_id, if a { "a" } else { "b" });
+    assert_eq!(current.client_secret.as_ref().unwrap().expose_secret(), "client-secret");
+    assert_eq!(current.registration_access_token.as_ref().unwrap().expose_secret(), "manage");
+    assert_eq!(kept.value.endpoints, sample_registrations("a").endpoints);
+    let elsewhere = RegistrationKey { redirect_uri: "https://other.example/cb".to_owned(), ..key.clone() };
+    assert!(rows.load(&elsewhere, T0).await.unwrap().is_none());
+    assert!(rows.save(Some(&kept), sample_registrations("c"), T0).await.unwrap());
+    assert!(!rows.save(Some(&kept), sample_registrations("d"), T0).await.unwrap());
+    assert!(rows.delete(&key, T0).await.unwrap());
+    assert!(rows.load(&key, T0).await.unwrap().is_none());
+}
+
+async fn the_index_has_every_registration_of_a_deployment(stores: &Stores) {
+    let rows = &stores.registrations;
+    let one = sample_registrations("a").key;
+    let other = RegistrationKey { upstream: "https://other.example".to_owned(), ..one.clone() };
+    let foreign = RegistrationKey { issuer: "https://another.example".to_owned(), ..one.clone() };
+    assert!(rows.index(&one.issuer, T0).await.unwrap().is_empty());
+    let (first, second) = tokio::join!(rows.note(&one, T0), rows.note(&other, T0));
+    first.unwrap();
+    second.unwrap();
+    rows.note(&one, T0).await.unwrap();
+    rows.note(&foreign, T0).await.unwrap();
+    let mut keys = rows.index(&one.issuer, T0).await.unwrap();
+    keys.sort_by(|a, b| a.upstream.cmp(&b.upstream));
+    assert_eq!(keys, [one.clone(), other.clone()]);
+    rows.unnote(&one, T0).await.unwrap();
+    assert_eq!(rows.index(&one.issuer, T0).await.unwrap(), [other]);
+}
+
+async fn a_turn_has_one_holder_until_it_is_given_back_or_ends(stores: &Stores) {
+    let (leases, until) = (&stores.leases, T0 + Duration::from_secs(60));
+    let (a, b) = tokio::join!(leases.acquire([5; 32], until, T0), leases.acquire([5; 32], until, T0));
+    let held = a.unwrap().xor(b.unwrap()).expect("one of them");
+    assert!(leases.acquire([6; 32], until, T0).await.unwrap().is_some(), "another turn");
+    leases.release(held, T0).await.unwrap();
+    assert!(leases.acquire([5; 32], until, T0).await.unwrap().is_some());
+    let next = leases.acquire([5; 32], until + Duration::from_secs(60), until).await.unwrap();
+    assert!(next.is_some(), "it ended by itself");
+    leases.release(held, until).await.unwrap();
+    assert!(leases.acquire([5; 32], until, until).await.unwrap().is_none(), "not ours to give back any more");
+}
+
+async fn documents_are_kept_until_their_time(stores: &Stores) {
+    let document = StoredDocument {
+        document: serde_json::json!({"client_id": "https://client.example/app.json"}),
+        etag: Some("\"1\"".to_owned()),
+        fresh_until: T0,
+        fetched_at: T0,
+    };
+    let until = T0 + Duration::from_secs(60);
+    stores.documents.save("https://client.example/app.json", document.clone(), until, T0).await.unwrap();
+    let kept = stores.documents.load("https://client.example/app.json", T0).await.unwrap();
+    assert_eq!(kept.as_deref(), Some(&document));
+    assert!(stores.documents.load("https://client.example/app.json", until).await.unwrap().is_none());
 }
 
 async fn a_key_is_claimed_once(stores: &Stores) {

@@ -1,6 +1,6 @@
 //! The records, in the RFCs' words.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -11,36 +11,7 @@ use thv_oauth::client_metadata::ClientMetadata;
 use thv_oauth::pkce::CodeChallenge;
 use thv_oauth::scope::ScopeSet;
 
-/// Names a grant: 128 random bits. It is the `tsid` claim of access tokens and the id inside refresh tokens.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct GrantId(pub [u8; 16]);
-
-impl GrantId {
-    /// A fresh id.
-    pub fn random() -> Self {
-        Self(thv_jose::random::bytes())
-    }
-
-    /// Reads what [`fmt::Display`] wrote; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
-            .then(|| u128::from_str_radix(text, 16).ok())
-            .flatten()
-            .map(|number| Self(number.to_be_bytes()))
-    }
-}
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-impl fmt::Debug for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+pub use crate::ids::{GrantId, SessionId};
 
 /// What a grant needs of its client later, kept with the grant: neither a refresh nor a revocation depends on a remote
 /// document host or on a registration that was lost.
@@ -98,7 +69,7 @@ pub struct ApprovedRequest {
     pub prompt_login: bool,
 }
 
-/// An approved request that is away at the upstream (or at our login page), waiting for its callback.
+/// An approved request whose user is logging in: at an upstream, at our login page, or between two upstreams.
 #[derive(Clone, Debug)]
 pub struct PendingAuthorization {
     /// The request.
@@ -107,13 +78,47 @@ pub struct PendingAuthorization {
     pub approved_by: Option<String>,
     /// SHA-256 of the cookie of the browser that started it: no other browser may finish it.
     pub browser: [u8; 32],
-    /// The upstream that was chosen.
+    /// The upstream whose login is due.
     pub upstream: String,
     /// Our PKCE verifier towards the upstream.
     pub upstream_verifier: SecretString,
     /// Our OpenID Connect nonce towards the upstream.
     pub upstream_nonce: String,
+    /// The `client_id` that the upstream was asked with: its code belongs to that registration.
+    pub upstream_client_id: Option<String>,
+    /// What earlier legs of the login established; `None` during the first one.
+    pub progress: Option<LoginProgress>,
+    /// A login that is started again because the upstream had forgotten our registration is not started a third time.
+    pub restarted: bool,
     /// After this it is gone.
+    pub expires_at: Timestamp,
+}
+
+/// How far a login with several upstreams has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginProgress {
+    /// The session that holds the tokens of the legs that are done.
+    pub session: SessionId,
+    /// Who the user is, by the first leg.
+    pub subject: Subject,
+    /// When the first leg was finished.
+    pub auth_time: Timestamp,
+    /// Optional upstreams that the user skipped.
+    pub skipped: BTreeSet<String>,
+    /// Why the leg that is due failed just now, for the page.
+    pub failure: Option<String>,
+}
+
+/// A user in a browser, and what hangs on that login. Its upstream tokens are rows of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its name.
+    pub id: SessionId,
+    /// The user.
+    pub subject: Subject,
+    /// The grants that use its upstream tokens, each with its end. When the last one is revoked, the tokens go too.
+    pub grants: Vec<(GrantId, Timestamp)>,
+    /// The row may be dropped then.
     pub expires_at: Timestamp,
 }
 
@@ -135,6 +140,8 @@ pub struct RefreshFamily {
 pub struct Grant {
     /// Its name.
     pub id: GrantId,
+    /// The login session whose upstream tokens it uses.
+    pub session: SessionId,
     /// Whom it was given to.
     pub client: Arc<GrantClient>,
     /// Who gave it.
@@ -152,7 +159,7 @@ pub struct Grant {
 }
 
 /// An authorization code's meaning.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuthorizationCode {
     /// The grant that redeeming the code creates.
     pub grant: Grant,
@@ -160,8 +167,6 @@ pub struct AuthorizationCode {
     pub redirect_uri: String,
     /// The challenge that the verifier must match.
     pub code_challenge: CodeChallenge,
-    /// The upstream's tokens, which move into the vault at redemption.
-    pub upstream_tokens: Option<UpstreamTokens>,
     /// The code is dead then.
     pub expires_at: Timestamp,
 }
@@ -177,10 +182,125 @@ pub struct UpstreamTokens {
     pub access_token: SecretString,
     /// To renew it, if the upstream gave one.
     pub refresh_token: Option<SecretString>,
+    /// When they were received.
+    pub obtained_at: Timestamp,
     /// When the access token ends; `None` when the upstream did not say.
     pub expires_at: Option<Timestamp>,
     /// The scopes that the upstream granted.
     pub scopes: Option<String>,
+    /// The `client_id` of our registration that obtained them: a refresh token is bound to it (RFC 6749 §6).
+    pub client_id: Option<String>,
+}
+
+/// A row of the token vault: an upstream's tokens of a session, and what is known about renewing them.
+#[derive(Clone, Debug)]
+pub struct VaultEntry {
+    /// The tokens.
+    pub tokens: UpstreamTokens,
+    /// Whether the upstream replaces refresh tokens, as far as it was seen.
+    pub rotates: Option<bool>,
+    /// Written ahead of a refresh and removed with its outcome: who finds it old knows that the outcome was lost.
+    pub intent: Option<RefreshIntent>,
+    /// The upstream's logins of this session, counted: tells a renewed login from the one before.
+    pub login: u32,
+}
+
+/// A refresh that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshIntent {
+    /// Who began it.
+    pub by: [u8; 16],
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What our registrations at upstreams are stored under: one upstream, as one deployment asks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RegistrationKey {
+    /// Our own issuer identifier.
+    pub issuer: String,
+    /// The upstream's issuer identifier, or its registration endpoint.
+    pub upstream: String,
+    /// The redirection URI that is registered.
+    pub redirect_uri: String,
+    /// SHA-256 of the scopes, sorted, without duplicates, joined by spaces.
+    pub scopes_hash: [u8; 32],
+}
+
+/// Our registrations at one upstream (RFC 7591), newest first. Those that were replaced stay for the refresh tokens that are
+/// bound to them.
+#[derive(Clone, Debug)]
+pub struct UpstreamRegistrations {
+    /// What they are stored under.
+    pub key: RegistrationKey,
+    /// The registrations; the first one is current.
+    pub generations: Vec<UpstreamRegistration>,
+    /// The endpoints as the upstream's metadata gave them last.
+    pub endpoints: UpstreamEndpoints,
+    /// Whether they are deleted at the upstream when it is no longer configured.
+    pub delete_on_removal: bool,
+}
+
+/// Where a deployment's registrations at upstreams are: rows can be found by their key only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationIndex {
+    /// Their keys.
+    pub keys: Vec<RegistrationKey>,
+}
+
+/// The endpoints of an upstream, kept so that a restart needs no discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamEndpoints {
+    /// The issuer identifier, where there is metadata.
+    pub issuer: Option<String>,
+    /// Where the browser is sent.
+    pub authorization: Option<String>,
+    /// Where codes and refresh tokens are redeemed.
+    pub token: Option<String>,
+    /// Where tokens are revoked (RFC 7009).
+    pub revocation: Option<String>,
+    /// Where clients register (RFC 7591).
+    pub registration: Option<String>,
+    /// The signing keys of ID tokens.
+    pub jwks: Option<String>,
+    /// Whether authorization responses name their issuer (RFC 9207).
+    pub iss_parameter: bool,
+}
+
+/// One registration of ours at an upstream.
+#[derive(Clone, Debug)]
+pub struct UpstreamRegistration {
+    /// The identifier that the upstream gave us.
+    pub client_id: String,
+    /// The secret, if it gave one.
+    pub client_secret: Option<SecretString>,
+    /// How we authenticate at its token endpoint.
+    pub auth_method: AuthMethod,
+    /// When it was made.
+    pub registered_at: Timestamp,
+    /// When the secret ends; `None` when it does not.
+    pub client_secret_expires_at: Option<Timestamp>,
+    /// To manage the registration (RFC 7592).
+    pub registration_access_token: Option<SecretString>,
+    /// Where it is managed (RFC 7592).
+    pub registration_client_uri: Option<String>,
+    /// The scopes that were registered, as the upstream answered.
+    pub scope: Option<String>,
+    /// The upstream said `invalid_client`: neither it nor the refresh tokens bound to it are of use any more.
+    pub refused: bool,
+}
+
+/// A client's metadata document as it was fetched, shared by replicas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredDocument {
+    /// The document.
+    pub document: serde_json::Value,
+    /// Its `ETag`.
+    pub etag: Option<String>,
+    /// Until when it needs no fetch.
+    pub fresh_until: Timestamp,
+    /// When it was last fetched or confirmed.
+    pub fetched_at: Timestamp,
 }
 
 /// A registration that is kept in the store.
@@ -192,6 +312,8 @@ pub struct StoredClient {
     pub metadata: ClientMetadata,
     /// SHA-256 of the secret of a confidential client.
     pub secret_digest: Option<[u8; 32]>,
+    /// SHA-256 of the registration access token (RFC 7592); `None` for a registration that is not managed.
+    pub registration_token_digest: Option<[u8; 32]>,
     /// When it was registered.
     pub issued_at: Timestamp,
     /// When an authorization code was last issued to it; `None` when never.

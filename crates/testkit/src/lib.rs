@@ -18,4 +18,6 @@ pub mod document_host;
 pub mod http_server;
 pub mod oauth_client;
 pub mod pkce;
+pub mod redis;
+pub mod stalling_proxy;
 pub mod streaming;

@@ -1,0 +1,49 @@
+//! What replicas tell each other, so that none keeps using what another one ended.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::records::GrantId;
+
+/// Something that others may have cached has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A grant ended: its access tokens are void.
+    GrantRevoked(GrantId),
+    /// The upstream tokens that these grants use changed.
+    UpstreamTokensChanged(Vec<GrantId>),
+}
+
+/// How events travel.
+#[async_trait]
+pub(crate) trait Carrier: Send + Sync {
+    async fn publish(&self, event: &Event);
+    async fn next(&self) -> Option<Event>;
+}
+
+/// What replicas tell each other. It travels as far as it can: whoever caches something also lets it grow old.
+#[derive(Clone, Default)]
+pub struct Events(Option<Arc<dyn Carrier>>);
+
+impl Events {
+    pub(crate) fn over(carrier: Arc<dyn Carrier>) -> Self {
+        Self(Some(carrier))
+    }
+
+    /// Tells the other replicas, if there are any.
+    pub async fn publish(&self, event: &Event) {
+        if let Some(carrier) = &self.0 {
+            carrier.publish(event).await;
+        }
+    }
+
+    /// What another replica tells next; `None` at once when there are no others, and when the store is closed. One reader.
+    pub async fn next(&self) -> Option<Event> {
+        match &self.0 {
+            Some(carrier) => carrier.next().await,
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What replicas tell each other.
+
+use thv_store::records::GrantId;
+use thv_store::rows::Rows;
+use thv_store::{Event, sealed};
+
+use crate::support::{Database, SharedRows, keys};
+
+#[tokio::test]
+async fn replicas_hear_each_other_and_not_themselves() {
+    let rows = SharedRows::new();
+    let (one, other) = (sealed::stores(rows.clone(), keys(&[1])), sealed::stores(rows, keys(&[1])));
+    let (first, second) = (Event::GrantRevoked(GrantId::random()), Event::GrantRevoked(GrantId::random()));
+    one.events.publish(&first).await;
+    other.events.publish(&second).await;
+    assert_eq!(one.events.next().await, Some(second));
+    assert_eq!(other.events.next().await, Some(first));
+}
+
+#[tokio::test]
+async fn forged_messages_are_ignored() {
+    let rows = SharedRows::new();
+    let (one, stranger) =
+        (sealed::stores(rows.clone(), keys(&[1])), sealed::stores(rows.clone(), keys(&[2])));
+    let (theirs, ours) = (Event::GrantRevoked(GrantId::random()), Event::GrantRevoked(GrantId::random()));
+    rows.announce(b"not sealed".to_vec()).await;
+    rows.announce(Vec::new()).await;
+    stranger.events.publish(&theirs).await;
+    sealed::stores(rows, keys(&[1])).events.publish(&ours).await;
+    assert_eq!(one.events.next().await, Some(ours), "the first that can be believed");
+}
+
+#[tokio::test]
+async fn no_event_is_readable_on_its_way() {
+    let rows = SharedRows::new();
+    let mut wire = rows.announcements().unwrap();
+    let id = GrantId::random();
+    sealed::stores(rows, keys(&[1])).events.publish(&Event::GrantRevoked(id)).await;
+    let message = wire.recv().await.unwrap();
+    assert!(!message.windows(7).any(|window| window == b"Revoked"));
+}
+
+#[tokio::test]
+async fn where_there_are_no_others_nothing_is_ever_heard() {
+    let stores = Database::new().stores(&[1]);
+    stores.events.publish(&Event::GrantRevoked(GrantId::random())).await;
+    assert_eq!(stores.events.next().await, None);
+}
