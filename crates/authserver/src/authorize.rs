@@ -25,7 +25,7 @@ use thv_store::records::ApprovedRequest;
 pub(crate) use self::redirect_uri::RedirectProven;
 use crate::clients::Client;
 use crate::respond::{AuthorizationError, PageError, RedirectError};
-use crate::server::{AuthServer, Source};
+use crate::server::{AuthServer, Inner, Source};
 
 /// A request that passed every check; what is missing is the user's approval and identity.
 #[derive(Debug)]
@@ -49,11 +49,10 @@ impl AuthServer {
         request: &Request<Bytes>,
         source: Source,
     ) -> Result<AuthorizationRequest, AuthorizationError> {
-        let settings = &self.inner.settings;
         let params = parameters(request)?;
         let client = client::resolve(&params, &self.inner.clients, source).await?;
         let redirect = redirect_uri::prove(&params, &client)?;
-        match check_rest(&params, &client, settings, &redirect) {
+        match check_rest(&params, &client, &self.inner, &redirect) {
             Ok((approved, prompt)) => Ok(AuthorizationRequest { redirect, approved, prompt }),
             Err(error) => Err(AuthorizationError::Redirect(Box::new(redirect), error)),
         }
@@ -63,15 +62,15 @@ impl AuthServer {
 fn check_rest(
     params: &Params,
     client: &Client,
-    settings: &crate::settings::Settings,
+    server: &Inner,
     redirect: &RedirectProven,
 ) -> Result<(ApprovedRequest, Prompt), RedirectError> {
     state::check(params)?;
     request_object::refuse(params)?;
     response_type::check(params)?;
     let code_challenge = code_challenge::check(params)?;
-    let scopes = scope::grantable(params, client)?;
-    let resources = resource::targets(params, &settings.audiences)?;
+    let scopes = scope::grantable(params, client, &server.chain.step_up_scopes())?;
+    let resources = resource::targets(params, &server.settings.audiences)?;
     let prompt = prompt::check(params)?;
     let approved = ApprovedRequest {
         client: client.for_grant(),

@@ -9,12 +9,12 @@ use thv_clock::Timestamp;
 use thv_jose::digest::sha256;
 use thv_jose::hmac::HmacRing;
 use thv_jose::sealed;
-use thv_store::records::Subject;
+use thv_store::records::{SessionId, Subject};
 
 /// How long a browser may take from consent to callback, in seconds.
 pub(crate) const FLOW_SECONDS: u64 = 600;
 /// How long a sign-in is remembered, in seconds.
-const SIGN_IN_SECONDS: u64 = 8 * 3600;
+pub(crate) const SIGN_IN_SECONDS: u64 = 8 * 3600;
 const SIGN_IN_DOMAIN: &str = "sign-in";
 
 /// The cookies by purpose.
@@ -61,10 +61,18 @@ impl Cookie {
 
     /// Adds a `Set-Cookie` to a response.
     pub(crate) fn set<B>(self, response: &mut Response<B>, value: &str, secure: bool) {
+        self.set_for(response, value, self.max_age(), secure);
+    }
+
+    /// Makes the browser forget it.
+    pub(crate) fn clear<B>(self, response: &mut Response<B>, secure: bool) {
+        self.set_for(response, "", 0, secure);
+    }
+
+    fn set_for<B>(self, response: &mut Response<B>, value: &str, max_age: u64, secure: bool) {
         let name = self.name(secure);
         let secure = if secure { "; Secure" } else { "" };
-        let line =
-            format!("{name}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax{secure}", self.max_age());
+        let line = format!("{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}");
         append(response, SET_COOKIE, &line);
     }
 }
@@ -109,14 +117,16 @@ impl BrowserSecret {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SignIn {
     pub(crate) subject: Subject,
+    /// The session with the upstream tokens of the sign-in.
+    pub(crate) session: SessionId,
     pub(crate) auth_time: Timestamp,
     expires_at: Timestamp,
 }
 
 impl SignIn {
-    pub(crate) fn new(subject: Subject, now: Timestamp) -> Self {
+    pub(crate) fn new(subject: Subject, session: SessionId, now: Timestamp) -> Self {
         let expires_at = now + std::time::Duration::from_secs(SIGN_IN_SECONDS);
-        Self { subject, auth_time: now, expires_at }
+        Self { subject, session, auth_time: now, expires_at }
     }
 
     /// The sign-in that the browser remembers, if it is genuine and still counts.

@@ -1,26 +1,30 @@
 //! Client ID Metadata Documents: resolving a URL `client_id` (draft-ietf-oauth-client-id-metadata-document-02).
 //!
-//! `Resolver::resolve` is the way every endpoint takes: pinned documents, then the cache, then one guarded fetch per URL
-//! within a budget. Nothing but a valid document is ever cached (AS-71).
+//! `Resolver::resolve` is the way every endpoint takes: pinned documents, then the cache, then what another replica fetched,
+//! then one guarded fetch per URL within a budget. Nothing but a valid document is ever cached (AS-71).
 
 mod budget;
 mod cache;
 mod check;
 mod fetch;
+mod shared;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY};
+use http::{HeaderMap, HeaderValue};
 use thv_clock::SharedClock;
 use thv_egress::client::Client as Egress;
 use thv_egress::freshness::{self, Bounds, Validators};
 use thv_oauth::client_id::MetadataUrl;
 use thv_oauth::client_metadata::ClientMetadata;
 use thv_oauth::metadata_document::{DocumentPolicy, Refusal, examine};
+use thv_store::DocumentStore;
+use thv_store::records::StoredDocument;
 use thv_telemetry::metrics::Metrics;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +33,7 @@ pub(crate) use self::budget::BudgetExceeded;
 use self::cache::{Cached, DocumentCache};
 pub use self::check::{CheckReport, RuleResult, check, check_pinned};
 use self::fetch::{FetchError, Fetched};
+use self::shared::SharedDocuments;
 use crate::single_flight::{Flight, SingleFlight};
 
 /// How long a document stands in without its host having been asked, after it ended or after the host last failed.
@@ -93,6 +98,7 @@ struct Shared {
     settings: CimdSettings,
     pinned: HashMap<String, Arc<Document>>,
     cache: DocumentCache,
+    documents: SharedDocuments,
     budget: Budget,
     egress: Egress,
     clock: SharedClock,
@@ -103,6 +109,7 @@ impl Resolver {
     pub(crate) fn new(
         settings: CimdSettings,
         pinned: HashMap<String, ClientMetadata>,
+        documents: DocumentStore,
         egress: Egress,
         clock: SharedClock,
         metrics: Arc<Metrics>,
@@ -112,6 +119,7 @@ impl Resolver {
             pinned.into_iter().map(|(url, metadata)| (url, Arc::new(Document::new(metadata)))).collect();
         let shared = Shared {
             cache: DocumentCache::new(settings.cache_max_size),
+            documents: SharedDocuments::new(documents),
             budget: Budget::new(Arc::clone(&clock)),
             pinned,
             settings,
@@ -138,7 +146,7 @@ impl Resolver {
         }
         let now = self.shared.clock.now();
         match self.shared.cache.find(url.as_str()) {
-            Some(cached) if now < cached.refresh_at => return Ok(Arc::clone(&cached.document)),
+            Some(cached) if now < cached.refresh_at() => return Ok(Arc::clone(&cached.document)),
             Some(cached) if now < cached.fresh_until => {
                 // Renewed in the background, so that nobody waits for a document in steady use.
                 drop(self.renew(url, source));
@@ -158,15 +166,30 @@ impl Resolver {
 }
 
 impl Shared {
-    /// One conditional fetch, and what it means for the cache.
+    /// The document as this replica or another one has it meanwhile, or else as its host gives it now.
     ///
     /// What is cached is read here and not by the caller: since the caller looked, another flight may have landed, with a
     /// new document or with the news that the old one does not count any more.
     async fn renew(&self, url: &MetadataUrl, source: IpAddr) -> Outcome {
         let cached = self.cache.find(url.as_str());
-        if let Some(cached) = cached.as_ref().filter(|cached| self.clock.now() < cached.refresh_at) {
+        if let Some(cached) = cached.as_ref().filter(|cached| self.clock.now() < cached.refresh_at()) {
             return Ok(Arc::clone(&cached.document));
         }
+        let known = cached.as_ref().map(|cached| cached.fetched_at);
+        let cached = match self.documents.newer(url, known, self.clock.now()).await {
+            None => cached,
+            Some(shared) => match self.adopt(url, &shared) {
+                Some(adopted) if self.clock.now() < adopted.fresh_until => {
+                    return Ok(Arc::clone(&adopted.document));
+                }
+                adopted => adopted,
+            },
+        };
+        self.ask_host(url, source, cached).await
+    }
+
+    /// One conditional fetch, and what it means for the cache.
+    async fn ask_host(&self, url: &MetadataUrl, source: IpAddr, cached: Option<Arc<Cached>>) -> Outcome {
         let _slot = match self.budget.spend(url, source).and_then(|()| self.budget.slot()) {
             Ok(slot) => slot,
             Err(exceeded) => {
@@ -179,11 +202,11 @@ impl Shared {
         let validators = validators.filter(|validators| !validators.is_empty());
         let max_size = self.settings.max_document_size;
         let error = match (fetch::fetch(&self.egress, url, validators.as_ref(), max_size).await, &cached) {
-            (Ok(Fetched::New(fetched)), _) => return self.judge(url, fetched),
+            (Ok(Fetched::New(fetched)), _) => return self.judge(url, fetched, cached.is_some()).await,
             (Ok(Fetched::NotModified(headers)), Some(cached)) => {
                 self.metrics.metadata_document_fetch("not_modified");
                 let headers = revalidated(&cached.headers, &headers);
-                return Ok(self.keep(url, Arc::clone(&cached.document), headers));
+                return Ok(self.keep(url, Arc::clone(&cached.document), cached.body.clone(), headers).await);
             }
             (Ok(Fetched::NotModified(_)), None) => FetchError::Status(304),
             (Err(error), _) => error,
@@ -201,6 +224,27 @@ impl Shared {
         self.stale(url, cached.as_deref(), ResolveError::Fetch(Arc::new(error)))
     }
 
+    /// Takes over what another replica fetched. It is judged like what was fetched here; when it does not count, neither does
+    /// what was known before it.
+    fn adopt(&self, url: &MetadataUrl, shared: &StoredDocument) -> Option<Arc<Cached>> {
+        let body = Bytes::from(shared.document.to_string());
+        let Ok(metadata) = examine(url, &body, &self.settings.policy).into_result() else {
+            self.cache.forget(url.as_str());
+            return None;
+        };
+        let etag = shared.etag.as_deref().and_then(|etag| HeaderValue::from_str(etag).ok());
+        let cached = Cached {
+            document: Arc::new(Document::new(metadata)),
+            body,
+            headers: etag.map(|etag| (ETAG, etag)).into_iter().collect(),
+            fetched_at: shared.fetched_at,
+            // The other replica may go by other bounds.
+            fresh_until: shared.fresh_until.min(shared.fetched_at + self.settings.freshness.max),
+            failed_at: None,
+        };
+        Some(self.cache.keep(url.as_str(), cached))
+    }
+
     /// Nothing was asked, so nothing is known against the former document: but it stands in only shortly, or somebody who
     /// uses up the budget could keep alive what the client has withdrawn.
     fn over_budget(&self, url: &MetadataUrl, cached: Option<&Cached>, exceeded: BudgetExceeded) -> Outcome {
@@ -210,7 +254,7 @@ impl Shared {
         self.stale(url, cached.filter(|_| stands_in), ResolveError::Busy(exceeded))
     }
 
-    fn judge(&self, url: &MetadataUrl, fetched: fetch::Body) -> Outcome {
+    async fn judge(&self, url: &MetadataUrl, fetched: fetch::Body, replaces: bool) -> Outcome {
         match examine(url, &fetched.body, &self.settings.policy).into_result() {
             Ok(metadata) => {
                 self.metrics.metadata_document_fetch("success");
@@ -219,11 +263,18 @@ impl Shared {
                     client.name = metadata.client_name,
                     "client metadata document fetched"
                 );
-                Ok(self.keep(url, Arc::new(Document::new(metadata)), caching_headers(&fetched.headers)))
+                let document = Arc::new(Document::new(metadata));
+                Ok(self.keep(url, document, fetched.body, caching_headers(&fetched.headers)).await)
             }
             Err(refusal) => {
                 // A new document that breaks a rule is the client's current word: the old one is not served any more.
                 self.cache.forget(url.as_str());
+                if replaces {
+                    let (now, settings) = (self.clock.now(), &self.settings);
+                    // As long as a replica could go on with the former document.
+                    let until = now + settings.freshness.max + settings.stale_if_error;
+                    self.documents.withdraw(url, until, now).await;
+                }
                 self.metrics.metadata_document_fetch("refused");
                 tracing::warn!(
                     cimd.url = url.as_str(),
@@ -237,16 +288,25 @@ impl Shared {
         }
     }
 
-    fn keep(&self, url: &MetadataUrl, document: Arc<Document>, headers: HeaderMap) -> Arc<Document> {
+    /// Keeps what was fetched or confirmed just now, for this replica and for the others.
+    async fn keep(
+        &self,
+        url: &MetadataUrl,
+        document: Arc<Document>,
+        body: Bytes,
+        headers: HeaderMap,
+    ) -> Arc<Document> {
         let now = self.clock.now();
         let fresh_until = freshness::fresh_until(now, url.as_str(), &headers, &self.settings.freshness);
-        let refresh_at = now + fresh_until.since(now) * 4 / 5;
-        let document_kept = Arc::clone(&document);
-        self.cache.keep(
-            url.as_str(),
-            Cached { document: document_kept, headers, refresh_at, fresh_until, failed_at: None },
-        );
-        document
+        let cached = Cached { document, body, headers, fetched_at: now, fresh_until, failed_at: None };
+        let cached = self.cache.keep(url.as_str(), cached);
+        // It was read as JSON when it was judged.
+        if let Ok(document) = serde_json::from_slice(&cached.body) {
+            let etag = cached.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+            let shared = StoredDocument { document, etag, fresh_until, fetched_at: now };
+            self.documents.save(url, shared, fresh_until + self.settings.stale_if_error, now).await;
+        }
+        Arc::clone(&cached.document)
     }
 
     /// The former document, while it may stand in for one that cannot be fetched (RFC 5861 §4).
@@ -308,7 +368,16 @@ mod tests {
         };
         let egress = Egress::new(Policy::public(), &Roots::load(None).unwrap());
         let metrics = Arc::new(Metrics::new("test"));
-        Resolver::new(settings, HashMap::new(), egress, clock.shared(), metrics, TaskTracker::new())
+        let documents = thv_store::memory::stores(thv_store::memory::Capacity::default()).documents;
+        Resolver::new(
+            settings,
+            HashMap::new(),
+            documents,
+            egress,
+            clock.shared(),
+            metrics,
+            TaskTracker::new(),
+        )
     }
 
     #[tokio::test]
@@ -318,7 +387,7 @@ mod tests {
         let url = MetadataUrl::parse("https://127.0.0.1/c", false).unwrap();
         // The caller found nothing; meanwhile the document came.
         let document = Arc::new(Document::new(ClientMetadata::public(Vec::new())));
-        resolver.shared.keep(&url, document, HeaderMap::new());
+        resolver.shared.keep(&url, document, Bytes::new(), HeaderMap::new()).await;
         assert!(resolver.renew(&url, SOURCE).await.unwrap().is_ok());
         assert_eq!(resolver.shared.budget.spend(&url, SOURCE), Ok(()), "nothing was fetched for it");
         // The caller found a document that was due; meanwhile a new one was refused.
@@ -335,7 +404,7 @@ mod tests {
         let resolver = resolver(&clock);
         let url = MetadataUrl::parse("https://127.0.0.1/c", false).unwrap();
         let document = Arc::new(Document::new(ClientMetadata::public(Vec::new())));
-        resolver.shared.keep(&url, document, HeaderMap::new());
+        resolver.shared.keep(&url, document, Bytes::new(), HeaderMap::new()).await;
         let asked_over_budget = async || {
             assert_eq!(resolver.shared.budget.spend(&url, SOURCE), Ok(()));
             resolver.renew(&url, SOURCE).await.unwrap()

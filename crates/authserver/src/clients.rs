@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
+use thv_clock::SharedClock;
 use thv_jose::reload::HmacHandle;
 use thv_oauth::auth_method::AuthMethod;
 use thv_oauth::client_id::{MetadataUrl, looks_like_url};
@@ -153,7 +154,8 @@ impl ClientRefusal {
 pub(crate) struct ClientResolver {
     pub(crate) preregistered: HashMap<String, Preregistered>,
     pub(crate) documents: Option<Resolver>,
-    pub(crate) stored: Arc<dyn ClientStore>,
+    pub(crate) stored: ClientStore,
+    pub(crate) clock: SharedClock,
     pub(crate) hmac: HmacHandle,
     pub(crate) scopes_supported: ScopeSet,
     pub(crate) baseline: ScopeSet,
@@ -174,7 +176,7 @@ impl ClientResolver {
                 stateless::decode(client_id, &self.hmac.load()).ok_or(ClientRefusal::ForeignRegistration)?;
             return Ok(self.client(client_id, Arc::new(metadata)));
         }
-        let stored = self.stored.load(client_id).await?.ok_or(ClientRefusal::Unknown)?;
+        let stored = self.stored.load(client_id, self.clock.now()).await?.ok_or(ClientRefusal::Unknown)?;
         Ok(self.client(client_id, Arc::new(stored.metadata)))
     }
 
@@ -184,7 +186,16 @@ impl ClientResolver {
         if let Some(client) = self.preregistered.get(client_id) {
             return Ok(client.secret_digest);
         }
-        Ok(self.stored.load(client_id).await?.and_then(|stored| stored.secret_digest))
+        Ok(self.stored.load(client_id, self.clock.now()).await?.and_then(|stored| stored.secret_digest))
+    }
+
+    /// Whether `client_id` names a stored registration that is not there any more. Those that are used outlive their grants,
+    /// so its client has deleted it (RFC 7592 §2.3).
+    pub(crate) async fn is_gone(&self, client_id: &str) -> Result<bool, StoreError> {
+        let elsewhere = self.preregistered.contains_key(client_id)
+            || looks_like_url(client_id)
+            || stateless::is_stateless(client_id);
+        Ok(!elsewhere && self.stored.load(client_id, self.clock.now()).await?.is_none())
     }
 
     /// Whether `client_id` could name a client, as far as can be told without fetching a document.

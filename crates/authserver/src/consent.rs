@@ -75,7 +75,7 @@ impl AuthServer {
     pub(crate) fn consent_page(&self, headers: &HeaderMap, request: ApprovedRequest) -> Response<Bytes> {
         let inner = &self.inner;
         let secret = BrowserSecret::of(Cookie::Csrf, headers, inner.settings.secure());
-        let page = pages::ConsentPage::of(&request, &inner.settings);
+        let page = pages::ConsentPage::of(&request, &inner.settings, &inner.chain);
         let expires_at = inner.clock.now() + Duration::from_secs(FLOW_SECONDS);
         let ticket = Ticket { request, browser: secret.digest(), expires_at };
         let Ok(ticket) = sealed::seal_json(&inner.hmac.load(), TICKET_DOMAIN, &ticket) else {

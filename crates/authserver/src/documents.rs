@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use thv_jose::keyring::KeyRing;
+use thv_oauth::auth_method::AuthMethod;
 use thv_oauth::server_metadata::AuthorizationServerMetadata;
 
 use crate::settings::Settings;
@@ -32,7 +33,13 @@ impl Documents {
 fn metadata(settings: &Settings) -> AuthorizationServerMetadata {
     let issuer = settings.issuer.as_str();
     let endpoint = |name: &str| format!("{issuer}/oauth/{name}");
+    let names =
+        |methods: &[AuthMethod]| methods.iter().map(|method| method.as_str().to_owned()).collect::<Vec<_>>();
     let strings = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    let assertion_algorithms = strings(&["ES256", "ES384", "RS256", "PS256", "EdDSA"]);
+    let auth_methods = settings.auth_methods();
+    let confidential: Vec<_> =
+        auth_methods.iter().copied().filter(|method| *method != AuthMethod::None).collect();
     AuthorizationServerMetadata {
         issuer: issuer.to_owned(),
         authorization_endpoint: Some(format!("{}/oauth/authorize", settings.authorization_endpoint_base)),
@@ -44,14 +51,14 @@ fn metadata(settings: &Settings) -> AuthorizationServerMetadata {
         grant_types_supported: strings(&["authorization_code", "refresh_token"]),
         code_challenge_methods_supported: strings(&["S256"]),
         scopes_supported: settings.scopes_supported.iter().map(ToOwned::to_owned).collect(),
-        token_endpoint_auth_methods_supported: settings
-            .auth_methods()
-            .iter()
-            .map(|method| method.as_str().to_owned())
-            .collect(),
-        token_endpoint_auth_signing_alg_values_supported: strings(&[
-            "ES256", "ES384", "RS256", "PS256", "EdDSA",
-        ]),
+        token_endpoint_auth_methods_supported: names(&auth_methods),
+        token_endpoint_auth_signing_alg_values_supported: assertion_algorithms.clone(),
+        revocation_endpoint: Some(endpoint("revoke")),
+        revocation_endpoint_auth_methods_supported: names(&auth_methods),
+        revocation_endpoint_auth_signing_alg_values_supported: assertion_algorithms.clone(),
+        introspection_endpoint: Some(endpoint("introspect")),
+        introspection_endpoint_auth_methods_supported: names(&confidential),
+        introspection_endpoint_auth_signing_alg_values_supported: assertion_algorithms,
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: settings.cimd.is_some(),
         ..AuthorizationServerMetadata::default()

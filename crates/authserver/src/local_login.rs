@@ -8,10 +8,10 @@ use thv_oauth::error::ErrorCode;
 use thv_oauth::params::Params;
 use thv_store::records::PendingAuthorization;
 
-use crate::browser::{BrowserSecret, Cookie, SignIn};
-use crate::callback::login_gone;
+use crate::browser::{BrowserSecret, Cookie};
 use crate::consent::is_cross_site;
 use crate::limits::source_key;
+use crate::login::{Login, login_gone};
 use crate::pages;
 use crate::respond::{AuthorizationError, PageError};
 use crate::server::{AuthServer, Source};
@@ -53,9 +53,8 @@ impl AuthServer {
             match users.authenticate(username, &password).await {
                 Some(subject) => {
                     let pending = self.take_pending(&state, request.headers()).await?;
-                    let sign_in = SignIn::new(subject, inner.clock.now());
-                    let headers = request.headers();
-                    return self.complete(pending.request, pending.approved_by, sign_in, None, headers).await;
+                    inner.metrics.login("local", "success");
+                    return self.identified(Login::of(pending), subject, None, request.headers()).await;
                 }
                 None => "The user name or the password is wrong.",
             }
@@ -75,7 +74,7 @@ impl AuthServer {
         request: &Request<Bytes>,
     ) -> Result<(&LocalUsers, String, PendingAuthorization), PageError> {
         let inner = &self.inner;
-        let users = inner.upstream.local_users().ok_or_else(|| {
+        let users = inner.chain.identity().upstream.local_users().ok_or_else(|| {
             PageError::bad_request(
                 ErrorCode::InvalidRequest,
                 "no_local_login",

@@ -1,5 +1,7 @@
 //! The pages: HTML from templates, no script, hardened headers.
 
+use std::borrow::Cow;
+
 use askama::Template;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -8,6 +10,7 @@ use thv_oauth::client_id::{MetadataUrl, looks_like_url};
 use thv_oauth::redirect_uri::{RedirectPolicy, RedirectUri};
 use thv_store::records::ApprovedRequest;
 
+use crate::chain::{LoginChain, asked_upstream};
 use crate::clients::Preregistered;
 use crate::respond::PageError;
 use crate::settings::Settings;
@@ -61,11 +64,11 @@ impl Publisher {
 struct ScopeInWords {
     /// Empty for what follows from the client's grant types.
     token: String,
-    words: &'static str,
+    words: Cow<'static, str>,
 }
 
 impl ConsentPage {
-    pub(crate) fn of(request: &ApprovedRequest, settings: &Settings) -> Self {
+    pub(crate) fn of(request: &ApprovedRequest, settings: &Settings, chain: &LoginChain) -> Self {
         let client = &request.client;
         // It matched a registered URI, so it parses; a private scheme has no host and shows itself.
         let redirect = RedirectUri::parse(&request.redirect_uri, RedirectPolicy::PrivateSchemes).ok();
@@ -74,10 +77,10 @@ impl ConsentPage {
         let mut scopes: Vec<ScopeInWords> = request
             .scopes
             .iter()
-            .map(|token| ScopeInWords { token: token.to_owned(), words: in_words(token) })
+            .map(|token| ScopeInWords { token: token.to_owned(), words: in_words(token, chain) })
             .collect();
         if client.may_refresh && !request.scopes.contains(OFFLINE_ACCESS) {
-            scopes.push(ScopeInWords { token: String::new(), words: in_words(OFFLINE_ACCESS) });
+            scopes.push(ScopeInWords { token: String::new(), words: in_words(OFFLINE_ACCESS, chain) });
         }
         Self {
             base_path: settings.base_path().to_owned(),
@@ -97,14 +100,17 @@ impl ConsentPage {
 
 const OFFLINE_ACCESS: &str = "offline_access";
 
-fn in_words(scope: &str) -> &'static str {
-    match scope {
+fn in_words(scope: &str, chain: &LoginChain) -> Cow<'static, str> {
+    if let Some(leg) = asked_upstream(scope).and_then(|name| chain.leg(name)) {
+        return Cow::Owned(format!("use your account at {}", leg.label));
+    }
+    Cow::Borrowed(match scope {
         "openid" => "know who you are",
         "profile" => "see your name",
         "email" => "see your e-mail address",
         OFFLINE_ACCESS => "stay signed in until you revoke it",
         _ => "use the permission",
-    }
+    })
 }
 
 /// The consent page.
@@ -130,6 +136,52 @@ struct LoginTemplate<'a> {
 /// The login page of a `local` upstream.
 pub(crate) fn login(form: &LoginPage) -> Response<Bytes> {
     html(StatusCode::OK, &LoginTemplate { form })
+}
+
+/// What the page between the upstreams of a login shows.
+#[derive(Template)]
+#[template(path = "continue.html")]
+pub(crate) struct ContinuePage {
+    pub(crate) base_path: String,
+    pub(crate) state: String,
+    pub(crate) client_name: String,
+    pub(crate) user: String,
+    pub(crate) steps: Vec<Step>,
+    /// The upstream that comes next, for people.
+    pub(crate) label: String,
+    pub(crate) may_skip: bool,
+    pub(crate) failure: Option<String>,
+}
+
+/// One upstream of a login.
+pub(crate) struct Step {
+    pub(crate) label: String,
+    pub(crate) state: StepState,
+}
+
+/// How far one upstream of a login is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StepState {
+    Done,
+    Skipped,
+    Next,
+    Later,
+}
+
+impl StepState {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Done => "connected",
+            Self::Skipped => "skipped",
+            Self::Next => "next",
+            Self::Later => "later",
+        }
+    }
+}
+
+/// The page between the upstreams of a login.
+pub(crate) fn continue_login(page: &ContinuePage) -> Response<Bytes> {
+    html(StatusCode::OK, page)
 }
 
 #[derive(Template)]
@@ -167,7 +219,8 @@ pub(crate) fn asset(path: &str) -> Option<Response<Bytes>> {
     Some(response)
 }
 
-fn html(status: StatusCode, template: &impl Template) -> Response<Bytes> {
+/// A page, from its template.
+pub(crate) fn html(status: StatusCode, template: &impl Template) -> Response<Bytes> {
     // Templates of strings cannot fail to render.
     let mut response = Response::new(Bytes::from(template.render().unwrap_or_default()));
     *response.status_mut() = status;

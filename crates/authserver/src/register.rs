@@ -10,7 +10,6 @@ use thv_jose::digest::sha256;
 use thv_oauth::client_metadata::ClientMetadata;
 use thv_oauth::error::ErrorCode;
 use thv_oauth::registration::{self, RegistrationPolicy};
-use thv_store::StoreError;
 use thv_store::records::StoredClient;
 
 use crate::clients::{for_log, stateless};
@@ -18,16 +17,27 @@ use crate::limits::source_key;
 use crate::respond::{EndpointError, json};
 use crate::server::{AuthServer, Source};
 
-/// The registration as granted (RFC 7591 §3.2.1).
+/// The registration as it is (RFC 7591 §3.2.1, RFC 7592 §3).
 #[derive(Serialize)]
-struct Registered<'a> {
+struct ClientInformation<'a> {
     client_id_issued_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret_expires_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_access_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration_client_uri: Option<String>,
     #[serde(flatten)]
     metadata: &'a ClientMetadata,
+}
+
+/// The secrets that the client is told.
+#[derive(Default)]
+pub(crate) struct Shown<'a> {
+    pub(crate) secret: Option<&'a SecretString>,
+    pub(crate) registration_token: Option<&'a SecretString>,
 }
 
 impl AuthServer {
@@ -53,24 +63,13 @@ impl AuthServer {
                 "too many registrations from this address",
             ));
         }
-        if !is_json(request) {
-            let description = "the body must be application/json";
-            return Err(EndpointError::new(ErrorCode::InvalidClientMetadata, "content_type", description));
-        }
-        let policy = RegistrationPolicy {
-            confidential_allowed: inner.settings.confidential_registration,
-            scopes_supported: inner.settings.scopes_supported.clone(),
-            baseline: inner.settings.baseline_scopes.clone(),
-            supported_auth_methods: inner.settings.auth_methods(),
-        };
-        let metadata = registration::examine(request.body(), &policy)
-            .map_err(|refusal| EndpointError::new(refusal.code, refusal.reason, refusal.description))?;
+        let metadata = self.examine_registration(request)?;
         let now = inner.clock.now();
         if !metadata.token_endpoint_auth_method.is_shared_secret()
             && let Some(client_id) = stateless::encode(&metadata, &inner.hmac.load())
         {
             let metadata = ClientMetadata { client_id: Some(client_id), ..metadata };
-            return Ok(self.registered(&metadata, None, now));
+            return Ok(self.registered(&metadata, now, Shown::default()));
         }
         if !inner.limits.stored_registrations.take(source_key(source.addr)) {
             return Err(EndpointError::too_many(
@@ -81,7 +80,27 @@ impl AuthServer {
         self.store_registration(metadata, now).await
     }
 
-    /// A confidential client, or one whose metadata does not fit into a `client_id`.
+    /// What is granted of the metadata in a request, which registers a client or replaces a registration.
+    pub(crate) fn examine_registration(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<ClientMetadata, EndpointError> {
+        if !is_json(request) {
+            let description = "the body must be application/json";
+            return Err(EndpointError::new(ErrorCode::InvalidClientMetadata, "content_type", description));
+        }
+        let settings = &self.inner.settings;
+        let policy = RegistrationPolicy {
+            confidential_allowed: settings.confidential_registration,
+            scopes_supported: settings.scopes_supported.clone(),
+            baseline: settings.baseline_scopes.clone(),
+            supported_auth_methods: settings.auth_methods(),
+        };
+        registration::examine(request.body(), &policy)
+            .map_err(|refusal| EndpointError::new(refusal.code, refusal.reason, refusal.description))
+    }
+
+    /// A confidential client, or one whose metadata does not fit into a `client_id`. It may manage its registration.
     async fn store_registration(
         &self,
         metadata: ClientMetadata,
@@ -92,46 +111,23 @@ impl AuthServer {
             .token_endpoint_auth_method
             .is_shared_secret()
             .then(|| SecretString::from(thv_jose::random::token()));
+        let registration_token = SecretString::from(thv_jose::random::token());
         let metadata = ClientMetadata { client_id: Some(client_id.clone()), ..metadata };
         let stored = StoredClient {
             client_id,
             metadata: metadata.clone(),
-            secret_digest: secret.as_ref().map(|secret| sha256(secret.expose_secret().as_bytes())),
+            secret_digest: secret.as_ref().map(digest),
             issued_at: now,
+            registration_token_digest: Some(digest(&registration_token)),
             used_at: None,
         };
-        self.insert_registration(stored).await?;
-        Ok(self.registered(&metadata, secret.as_ref(), now))
+        let until = now + self.inner.settings.registration_retention.unused;
+        self.inner.stores.clients.insert(stored, until, now).await?;
+        let shown = Shown { secret: secret.as_ref(), registration_token: Some(&registration_token) };
+        Ok(self.registered(&metadata, now, shown))
     }
 
-    async fn insert_registration(&self, stored: StoredClient) -> Result<(), EndpointError> {
-        let clients = &self.inner.stores.clients;
-        match clients.insert(stored.clone()).await {
-            Err(StoreError::Full { .. }) => {
-                self.reap_registrations().await?;
-                Ok(clients.insert(stored).await?)
-            }
-            outcome => Ok(outcome?),
-        }
-    }
-
-    /// Forgets stored registrations that were never used or whose last grant ended, each after its time (A14). Called from
-    /// time to time; returns how many are gone.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn reap_registrations(&self) -> Result<usize, StoreError> {
-        let (now, retention) = (self.inner.clock.now(), self.inner.settings.registration_retention);
-        let clients = &self.inner.stores.clients;
-        clients.reap(now - retention.unused, now - retention.without_grant).await
-    }
-
-    fn registered(
-        &self,
-        metadata: &ClientMetadata,
-        secret: Option<&SecretString>,
-        now: Timestamp,
-    ) -> Response<Bytes> {
+    fn registered(&self, metadata: &ClientMetadata, now: Timestamp, shown: Shown<'_>) -> Response<Bytes> {
         self.inner.metrics.registration("success");
         tracing::info!(
             client.id = &*for_log(metadata.client_id.as_deref().unwrap_or_default()),
@@ -139,14 +135,36 @@ impl AuthServer {
             client.auth_method = metadata.token_endpoint_auth_method.as_str(),
             "client registered"
         );
-        let registered = Registered {
-            client_id_issued_at: now.as_secs(),
-            client_secret: secret.map(ExposeSecret::expose_secret),
-            client_secret_expires_at: secret.map(|_| 0),
+        self.client_information(StatusCode::CREATED, metadata, now, shown)
+    }
+
+    /// What a client is told of its registration.
+    pub(crate) fn client_information(
+        &self,
+        status: StatusCode,
+        metadata: &ClientMetadata,
+        issued_at: Timestamp,
+        shown: Shown<'_>,
+    ) -> Response<Bytes> {
+        let issuer = self.inner.settings.issuer.as_str();
+        let client_id = metadata.client_id.as_deref().unwrap_or_default();
+        let information = ClientInformation {
+            client_id_issued_at: issued_at.as_secs(),
+            client_secret: shown.secret.map(ExposeSecret::expose_secret),
+            client_secret_expires_at: metadata.token_endpoint_auth_method.is_shared_secret().then_some(0),
+            registration_access_token: shown.registration_token.map(ExposeSecret::expose_secret),
+            registration_client_uri: shown
+                .registration_token
+                .map(|_| format!("{issuer}/oauth/register/{client_id}")),
             metadata,
         };
-        json(StatusCode::CREATED, &registered)
+        json(status, &information)
     }
+}
+
+/// What is kept of a secret that we made.
+pub(crate) fn digest(secret: &SecretString) -> [u8; 32] {
+    sha256(secret.expose_secret().as_bytes())
 }
 
 fn is_json(request: &Request<Bytes>) -> bool {

@@ -123,7 +123,7 @@ impl From<PageError> for AuthorizationError {
     }
 }
 
-/// An error of the token or registration endpoint (RFC 6749 §5.2, RFC 7591 §3.2.2).
+/// An error of an endpoint that clients call directly (RFC 6749 §5.2, RFC 7591 §3.2.2).
 #[derive(Debug)]
 pub(crate) struct EndpointError {
     pub(crate) code: ErrorCode,
@@ -151,7 +151,7 @@ impl EndpointError {
 
     fn status(&self) -> StatusCode {
         match self.code {
-            ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            ErrorCode::InvalidClient | ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
             ErrorCode::TemporarilyUnavailable if self.retry_after.is_some() => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -166,17 +166,19 @@ impl EndpointError {
             error.reason = self.reason,
             http.status = status.as_u16(),
             detail = self.description,
-            "token or registration request refused"
+            "request of a client refused"
         );
         let body = ErrorBody {
             error: self.code,
             error_description: format!("{}: {}", self.reason, self.description),
         };
         let mut response = json(status, &body);
-        if self.basic {
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
+        let challenge = match self.code {
+            ErrorCode::InvalidToken => Some("Bearer error=\"invalid_token\""),
+            _ => self.basic.then_some("Basic realm=\"token\""),
+        };
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(5)) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -221,6 +223,14 @@ pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Response
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// A response without a body that is never cached.
+pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

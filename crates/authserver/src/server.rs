@@ -14,10 +14,11 @@ use thv_egress::client::Client as Egress;
 use thv_jose::digest::Digest;
 use thv_jose::reload::{HmacHandle, KeyHandle};
 use thv_store::records::GrantId;
-use thv_store::{StoreError, Stores};
+use thv_store::{Event, StoreError, Stores};
 use thv_telemetry::metrics::Metrics;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::LoginChain;
 use crate::cimd::Resolver;
 use crate::clients::ClientResolver;
 use crate::documents::Documents;
@@ -25,7 +26,7 @@ use crate::limits::{Rate, RateLimit};
 use crate::respond::{self, Reason};
 use crate::settings::Settings;
 use crate::token::client_keys::ClientKeys;
-use crate::upstream::Upstream;
+use crate::upstream::Removal;
 use crate::vault::Vault;
 
 /// Where a request came from.
@@ -41,8 +42,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Metadata documents known without fetching, by `client_id`.
     pub pinned_documents: std::collections::HashMap<String, thv_oauth::client_metadata::ClientMetadata>,
-    /// The upstream that authenticates users.
-    pub upstream: Upstream,
+    /// The upstreams where users log in.
+    pub chain: LoginChain,
     /// What it remembers.
     pub stores: Stores,
     /// Keys that sign access tokens.
@@ -65,14 +66,14 @@ pub struct AuthServer {
     pub(crate) inner: Arc<Inner>,
 }
 
-/// Who is told that a grant was revoked.
-type Tell = Box<dyn Fn(&GrantId) + Send + Sync>;
+/// Who is told what ended or changed.
+type Tell = Box<dyn Fn(&Event) + Send + Sync>;
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clients: ClientResolver,
     pub(crate) client_keys: ClientKeys,
-    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) chain: Arc<LoginChain>,
     pub(crate) stores: Stores,
     pub(crate) keys: KeyHandle,
     pub(crate) hmac: HmacHandle,
@@ -81,14 +82,31 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) vault: Vault,
     documents: ArcSwap<Documents>,
-    on_revocation: OnceLock<Tell>,
+    on_event: OnceLock<Tell>,
 }
 
 impl Inner {
-    /// Tells whoever keeps verified access tokens that those of a grant are void.
-    pub(crate) fn revoked(&self, grant: &GrantId) {
-        if let Some(tell) = self.on_revocation.get() {
-            tell(grant);
+    /// Sees to our registrations at upstreams in the background.
+    fn start_upstreams(&self, egress: Egress, tasks: &TaskTracker) {
+        self.chain.legs().for_each(|leg| leg.upstream.start());
+        let removal = Removal {
+            stores: self.stores.clone(),
+            egress,
+            clock: Arc::clone(&self.clock),
+            issuer: self.settings.issuer.as_str().to_owned(),
+            configured: self
+                .chain
+                .legs()
+                .filter_map(|leg| leg.upstream.registration_key().cloned())
+                .collect(),
+        };
+        tasks.spawn(removal.run());
+    }
+
+    /// Tells whoever keeps verified access tokens or upstream credentials in this process.
+    pub(crate) fn told(&self, event: &Event) {
+        if let Some(tell) = self.on_event.get() {
+            tell(event);
         }
     }
 }
@@ -110,15 +128,17 @@ const STORED_REGISTRATIONS_PER_MINUTE: u32 = 10;
 const PENDING_PER_MINUTE: u32 = 300;
 
 impl AuthServer {
-    /// Puts the parts together. Nothing is fetched: upstreams may be down.
+    /// Puts the parts together, within a runtime. Nothing is waited for: upstreams may be down, and where we have to become
+    /// their client, that is begun in the background.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, pinned_documents, upstream, stores, keys, hmac, egress, clock, metrics, tasks } =
+        let Parts { settings, pinned_documents, chain, stores, keys, hmac, egress, clock, metrics, tasks } =
             parts;
         let documents = settings.cimd.clone().map(|cimd| {
             let (egress, clock, metrics) = (egress.clone(), Arc::clone(&clock), Arc::clone(&metrics));
-            Resolver::new(cimd, pinned_documents, egress, clock, metrics, tasks.clone())
+            let shared = stores.documents.clone();
+            Resolver::new(cimd, pinned_documents, shared, egress, clock, metrics, tasks.clone())
         });
-        let upstream = Arc::new(upstream);
+        let chain = Arc::new(chain);
         let preregistered = settings
             .preregistered
             .iter()
@@ -128,18 +148,19 @@ impl AuthServer {
             clients: ClientResolver {
                 preregistered,
                 documents,
-                stored: Arc::clone(&stores.clients),
+                stored: stores.clients.clone(),
+                clock: Arc::clone(&clock),
                 hmac: hmac.clone(),
                 scopes_supported: settings.scopes_supported.clone(),
                 baseline: settings.baseline_scopes.clone(),
             },
-            client_keys: ClientKeys::new(egress, Arc::clone(&clock)),
+            client_keys: ClientKeys::new(egress.clone(), Arc::clone(&clock)),
             vault: Vault::new(
-                Arc::clone(&upstream),
+                Arc::clone(&chain),
                 stores.clone(),
                 Arc::clone(&clock),
                 Arc::clone(&metrics),
-                tasks,
+                tasks.clone(),
             ),
             limits: Limits {
                 registrations: per_minute(settings.registrations_per_minute, &clock),
@@ -149,15 +170,16 @@ impl AuthServer {
                 login_names: per_minute(LOGIN_ATTEMPTS_PER_MINUTE, &clock),
             },
             documents: ArcSwap::from_pointee(Documents::new(&settings, &keys.load())),
-            on_revocation: OnceLock::new(),
+            on_event: OnceLock::new(),
             settings,
-            upstream,
+            chain,
             stores,
             keys,
             hmac,
             clock,
             metrics,
         };
+        inner.start_upstreams(egress, &tasks);
         Self { inner: Arc::new(inner) }
     }
 
@@ -173,6 +195,14 @@ impl AuthServer {
     async fn route(&self, request: Request<Bytes>, source: Source) -> Response<Bytes> {
         let (method, path) = (request.method().clone(), request.uri().path());
         let get = matches!(method, Method::GET | Method::HEAD);
+        if let Some(client_id) = path.strip_prefix("/oauth/register/") {
+            return match method {
+                _ if get => self.read_registration(&request, client_id).await,
+                Method::PUT => self.replace_registration(&request, client_id, source).await,
+                Method::DELETE => self.delete_registration(&request, client_id).await,
+                _ => not_allowed("GET, PUT, DELETE"),
+            };
+        }
         match path {
             "/oauth/authorize" if get || method == Method::POST => self.authorize(&request, source).await,
             "/oauth/authorize" => not_allowed("GET, POST"),
@@ -183,8 +213,18 @@ impl AuthServer {
             "/oauth/login" => not_allowed("GET, POST"),
             "/oauth/callback" if get => self.callback(&request).await,
             "/oauth/callback" => not_allowed("GET"),
+            "/oauth/continue" if get => self.continue_page(&request).await,
+            "/oauth/continue" if method == Method::POST => self.continue_decision(&request).await,
+            "/oauth/continue" => not_allowed("GET, POST"),
             "/oauth/token" if method == Method::POST => self.token(&request, source).await,
             "/oauth/token" => not_allowed("POST"),
+            "/oauth/revoke" if method == Method::POST => self.revoke(&request, source).await,
+            "/oauth/revoke" => not_allowed("POST"),
+            "/oauth/introspect" if method == Method::POST => self.introspect(&request, source).await,
+            "/oauth/introspect" => not_allowed("POST"),
+            "/oauth/logout" if get => self.logout_page(request.headers()).await,
+            "/oauth/logout" if method == Method::POST => self.logout(&request).await,
+            "/oauth/logout" => not_allowed("GET, POST"),
             "/oauth/register" if method == Method::POST => self.register(&request, source).await,
             "/oauth/register" => not_allowed("POST"),
             "/oauth/client-metadata.json" if get => self.own_metadata_document(),
@@ -209,10 +249,10 @@ impl AuthServer {
         self.inner.keys.clone()
     }
 
-    /// Calls `tell` whenever a grant was revoked. The first caller is the one.
-    pub fn on_revocation(&self, tell: impl Fn(&GrantId) + Send + Sync + 'static) {
+    /// Calls `tell` whenever something changed that others may remember. The first caller is the one.
+    pub fn on_event(&self, tell: impl Fn(&Event) + Send + Sync + 'static) {
         // A second caller would be a mistake in the composition; the first keeps its place.
-        let _already_set = self.inner.on_revocation.set(Box::new(tell));
+        let _already_set = self.inner.on_event.set(Box::new(tell));
     }
 
     /// Whether the grant behind an access token's `tsid` is alive.
@@ -229,9 +269,11 @@ impl AuthServer {
         &self.inner.vault
     }
 
-    /// What is not ready, by upstream name. A login to it would fail with a page; everything else works.
-    pub async fn upstream_readiness(&self) -> Result<(), String> {
-        self.inner.upstream.ready().await
+    /// Each upstream by its name, and why it is not ready. A login to it would fail with a page; everything else works.
+    pub async fn upstream_readiness(&self) -> Vec<(String, Result<(), String>)> {
+        let legs = self.inner.chain.legs();
+        let ready = legs.map(|leg| async { (leg.upstream.name().to_owned(), leg.upstream.ready().await) });
+        futures_util::future::join_all(ready).await
     }
 }
 

@@ -1,10 +1,13 @@
-//! `POST /oauth/token`: the grants.
+//! `POST /oauth/token`: the grants; beside it the endpoints where tokens are revoked and introspected.
 
 mod authorization_code;
 mod client_authentication;
 pub(crate) mod client_keys;
+mod introspection;
 mod issue;
+mod issued;
 mod refresh_token;
+mod revocation;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -40,13 +43,7 @@ impl AuthServer {
         source: Source,
         grant_type: &mut GrantType,
     ) -> Result<Response<Bytes>, EndpointError> {
-        if !is_form(request) {
-            return Err(EndpointError::invalid_request(
-                "content_type",
-                "the body must be application/x-www-form-urlencoded",
-            ));
-        }
-        let form = Params::parse(request.body())?;
+        let form = form(request)?;
         let presented = Presented::from_request(request.headers(), &form)?;
         match form.one("grant_type")? {
             Some("authorization_code") => {
@@ -107,11 +104,21 @@ fn narrowed_resources(
     )
 }
 
-fn is_form(request: &Request<Bytes>) -> bool {
+/// The parameters in the body.
+fn form(request: &Request<Bytes>) -> Result<Params, EndpointError> {
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    content_type
-        .split(';')
-        .next()
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Ok(Params::parse(request.body())?);
+    }
+    let description = "the body must be application/x-www-form-urlencoded";
+    Err(EndpointError::invalid_request("content_type", description))
+}
+
+/// The token that a request to revoke or to introspect is about. A hint at its type is not needed: no token can be taken
+/// for one of the other type.
+fn presented_token(form: &Params) -> Result<&str, EndpointError> {
+    let missing = || EndpointError::invalid_request("token_missing", "the parameter token is missing");
+    form.one("token")?.ok_or_else(missing)
 }

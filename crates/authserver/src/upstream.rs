@@ -1,16 +1,30 @@
 //! Upstream identity providers: who the user is, and the tokens that come with it.
 
+mod authorization_request;
+mod error;
 pub mod local;
 mod oauth2;
 mod oidc;
+mod provider;
+mod registration;
 
 use secrecy::SecretString;
 use thv_oauth::pkce::CodeChallenge;
-use thv_store::records::{Subject, UpstreamTokens};
+use thv_store::records::{RegistrationKey, Subject, UpstreamTokens};
 
+pub use self::error::UpstreamError;
 use self::local::LocalUsers;
-pub use self::oauth2::{IdentityPaths, OAuth2Settings, OAuth2Upstream, TokenResponsePaths, UserInfo};
-pub use self::oidc::{OidcSettings, OidcUpstream};
+use self::oauth2::OAuth2Upstream;
+pub use self::oauth2::{IdentityPaths, OAuth2Settings, TokenResponsePaths, UserInfo};
+pub use self::oidc::OidcSettings;
+use self::oidc::OidcUpstream;
+use self::provider::Provider;
+pub use self::provider::{ConfiguredEndpoints, ProviderSettings, UpstreamParts};
+pub(crate) use self::registration::DOCUMENT_METHOD;
+pub(crate) use self::registration::removal::Removal;
+pub use self::registration::{
+    DynamicRegistration, PreregisteredClient, PublishedClient, RegistrationMode, RegistrationSettings,
+};
 
 /// The upstream that authenticates users.
 pub struct Upstream {
@@ -20,8 +34,8 @@ pub struct Upstream {
 
 enum Kind {
     Local(LocalUsers),
-    Oidc(OidcUpstream),
-    OAuth2(OAuth2Upstream),
+    Oidc(Box<OidcUpstream>),
+    OAuth2(Box<OAuth2Upstream>),
 }
 
 /// What goes into an authorization request to the upstream.
@@ -35,52 +49,17 @@ pub(crate) struct UpstreamRequest<'a> {
     pub(crate) prompt_login: bool,
 }
 
+/// Where the browser goes.
+pub(crate) struct Outbound {
+    pub(crate) url: String,
+    /// The `client_id` in it; `None` for our own login page.
+    pub(crate) client_id: Option<String>,
+}
+
 /// A finished upstream login.
 pub(crate) struct UpstreamLogin {
     pub(crate) subject: Subject,
     pub(crate) tokens: Option<UpstreamTokens>,
-}
-
-/// Why an upstream did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// It refused, with an OAuth error code.
-    #[error("the upstream refused with {error}")]
-    Refused {
-        /// The error code, such as `invalid_grant`.
-        error: String,
-    },
-    /// It could not be reached, or answered 5xx or 429.
-    #[error("the upstream does not answer")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Its answer breaks a rule.
-    #[error("the upstream's answer is not acceptable: {what}")]
-    Unacceptable {
-        /// Which rule.
-        what: String,
-        /// The cause, if there is one.
-        #[source]
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    },
-}
-
-impl UpstreamError {
-    pub(crate) fn unacceptable(what: impl Into<String>) -> Self {
-        Self::Unacceptable { what: what.into(), source: None }
-    }
-
-    pub(crate) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-
-    /// The stable reason code.
-    pub(crate) fn reason(&self) -> &'static str {
-        match self {
-            Self::Refused { .. } => "upstream_refused",
-            Self::Unavailable(_) => "upstream_unavailable",
-            Self::Unacceptable { .. } => "upstream_unacceptable",
-        }
-    }
 }
 
 impl Upstream {
@@ -90,13 +69,15 @@ impl Upstream {
     }
 
     /// An OpenID Connect provider.
-    pub fn oidc(name: impl Into<String>, provider: OidcUpstream) -> Self {
-        Self { name: name.into(), kind: Kind::Oidc(provider) }
+    pub fn oidc(name: impl Into<String>, settings: OidcSettings, parts: UpstreamParts) -> Self {
+        let name = name.into();
+        Self { kind: Kind::Oidc(Box::new(OidcUpstream::new(name.clone(), settings, parts))), name }
     }
 
     /// A plain OAuth 2.0 provider.
-    pub fn oauth2(name: impl Into<String>, provider: OAuth2Upstream) -> Self {
-        Self { name: name.into(), kind: Kind::OAuth2(provider) }
+    pub fn oauth2(name: impl Into<String>, settings: OAuth2Settings, parts: UpstreamParts) -> Self {
+        let name = name.into();
+        Self { kind: Kind::OAuth2(Box::new(OAuth2Upstream::new(name.clone(), settings, parts))), name }
     }
 
     /// Its configured name, the namespace of its subjects.
@@ -128,57 +109,108 @@ impl Upstream {
     pub(crate) async fn authorization_url(
         &self,
         request: &UpstreamRequest<'_>,
-    ) -> Result<String, UpstreamError> {
+    ) -> Result<Outbound, UpstreamError> {
         match &self.kind {
-            Kind::Local(_) => Ok(local::login_url(request.base_path, request.state)),
+            Kind::Local(_) => {
+                Ok(Outbound { url: local::login_url(request.base_path, request.state), client_id: None })
+            }
             Kind::Oidc(provider) => provider.authorization_url(request).await,
-            Kind::OAuth2(provider) => provider.authorization_url(request),
+            Kind::OAuth2(provider) => provider.authorization_url(request).await,
         }
     }
 
     /// Checks the `iss` parameter of an authorization response (RFC 9207), before anything else in it is believed.
     ///
-    /// An `oauth2` upstream has no issuer. That an answer is its own follows from `state`, which names the pending
-    /// authorization, and from the code verifier.
+    /// An `oauth2` upstream without metadata has no issuer. That an answer is its own follows from `state`, which names the
+    /// pending authorization, and from the code verifier.
     pub(crate) async fn check_iss(&self, iss: Option<&str>) -> Result<(), UpstreamError> {
-        match &self.kind {
-            Kind::Local(_) | Kind::OAuth2(_) => Ok(()),
-            Kind::Oidc(provider) => provider.check_iss(iss).await,
+        match self.provider() {
+            Some(provider) => provider.check_iss(iss).await,
+            None => Ok(()),
         }
     }
 
-    /// Redeems the upstream's code, after [`Self::check_iss`].
+    /// Redeems the upstream's code, after [`Self::check_iss`], as the client that asked for it.
     pub(crate) async fn redeem(
         &self,
         code: &str,
         verifier: &SecretString,
         nonce: &str,
+        client_id: Option<&str>,
     ) -> Result<UpstreamLogin, UpstreamError> {
         match &self.kind {
             Kind::Local(_) => Err(UpstreamError::unacceptable("a local login has no callback")),
-            Kind::Oidc(provider) => provider.redeem(&self.name, code, verifier, nonce).await,
-            Kind::OAuth2(provider) => provider.redeem(&self.name, code, verifier).await,
+            Kind::Oidc(provider) => provider.redeem(code, verifier, nonce, client_id).await,
+            Kind::OAuth2(provider) => provider.redeem(code, verifier, client_id).await,
         }
     }
 
-    /// Renews tokens; `subject` is whose they must remain.
-    pub(crate) async fn refresh(
-        &self,
-        refresh_token: &SecretString,
-        subject: &str,
-    ) -> Result<UpstreamTokens, UpstreamError> {
+    /// Renews tokens, as the client that they were issued to. They must remain the same user's.
+    pub(crate) async fn refresh(&self, tokens: &UpstreamTokens) -> Result<UpstreamTokens, UpstreamError> {
+        let Some(refresh_token) = &tokens.refresh_token else {
+            return Err(UpstreamError::unacceptable("there is no refresh token"));
+        };
+        let (subject, client_id) = (tokens.subject.as_str(), tokens.client_id.as_deref());
         match &self.kind {
             Kind::Local(_) => Err(UpstreamError::unacceptable("a local login has no tokens")),
-            Kind::Oidc(provider) => provider.refresh(&self.name, refresh_token, subject).await,
-            Kind::OAuth2(provider) => provider.refresh(&self.name, refresh_token, subject).await,
+            Kind::Oidc(provider) => provider.refresh(refresh_token, subject, client_id).await,
+            Kind::OAuth2(provider) => provider.refresh(refresh_token, subject, client_id).await,
         }
+    }
+
+    /// Revokes tokens (RFC 7009), where the upstream offers it.
+    pub(crate) async fn revoke(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
+        match self.provider() {
+            Some(provider) => provider.revoke(tokens).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The upstream does not know the registration `client_id` any more: whether there is another one now (U7).
+    pub(crate) async fn replace_registration(&self, client_id: &str) -> bool {
+        match self.provider() {
+            Some(provider) => provider.registrar().replace(client_id).await,
+            None => false,
+        }
+    }
+
+    /// Registers at the upstream in the background, where that is needed, until it succeeds.
+    pub(crate) fn start(&self) {
+        if let Some(provider) = self.provider() {
+            provider.start();
+        }
+    }
+
+    /// What our registration there is stored under, where there is one.
+    pub(crate) fn registration_key(&self) -> Option<&RegistrationKey> {
+        self.provider()?.registrar().key()
+    }
+
+    /// What our metadata document has to say about us for this upstream: our callback, and the scopes that are asked for.
+    pub(crate) fn asked_with(&self) -> Option<(&str, &[String])> {
+        let settings = &self.provider()?.settings;
+        Some((&settings.redirect_uri, &settings.scopes))
+    }
+
+    fn provider(&self) -> Option<&Provider> {
+        match &self.kind {
+            Kind::Local(_) => None,
+            Kind::Oidc(oidc) => Some(oidc.provider()),
+            Kind::OAuth2(oauth2) => Some(oauth2.provider()),
+        }
+    }
+
+    /// Whether its logins come with tokens.
+    pub(crate) fn gives_tokens(&self) -> bool {
+        !self.is_local()
     }
 
     /// Whether a login could start now.
     pub(crate) async fn ready(&self) -> Result<(), String> {
         match &self.kind {
-            Kind::Local(_) | Kind::OAuth2(_) => Ok(()),
+            Kind::Local(_) => Ok(()),
             Kind::Oidc(provider) => provider.ready().await,
+            Kind::OAuth2(provider) => provider.ready().await,
         }
     }
 }

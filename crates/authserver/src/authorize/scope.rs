@@ -11,11 +11,16 @@ use super::single;
 use crate::clients::Client;
 use crate::respond::RedirectError;
 
-pub(super) fn grantable(params: &Params, client: &Client) -> Result<ScopeSet, RedirectError> {
+pub(super) fn grantable(
+    params: &Params,
+    client: &Client,
+    step_up: &ScopeSet,
+) -> Result<ScopeSet, RedirectError> {
     let Some(requested) = single(params, "scope")? else { return Ok(client.scopes.clone()) };
     let requested = ScopeSet::parse(requested)
         .map_err(|error| RedirectError::new(ErrorCode::InvalidScope, "scope_malformed", error.to_string()))?;
-    let granted = requested.intersection(&client.scopes);
+    // Whoever may ask for anything may ask the user to log in somewhere (U10).
+    let granted = requested.intersection(&client.scopes.union(step_up));
     if granted.is_empty() && !requested.is_empty() {
         let description =
             format!("none of the requested scopes can be granted; available are: {}", client.scopes);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -13,14 +14,23 @@ use super::Document;
 #[derive(Clone)]
 pub(super) struct Cached {
     pub(super) document: Arc<Document>,
+    /// The document as it was received.
+    pub(super) body: Bytes,
     /// The headers that say how long and against what it is compared (RFC 9111 §3.1), a 304's merged in (§4.3.4).
     pub(super) headers: HeaderMap,
-    /// From here on it is renewed in the background.
-    pub(super) refresh_at: Timestamp,
+    /// When it was last fetched or confirmed, by this replica or another.
+    pub(super) fetched_at: Timestamp,
     /// When its host last could not be reached, since the document was kept.
     pub(super) failed_at: Option<Timestamp>,
     /// From here on it is served only while its host is down.
     pub(super) fresh_until: Timestamp,
+}
+
+impl Cached {
+    /// From here on it is renewed in the background.
+    pub(super) fn refresh_at(&self) -> Timestamp {
+        self.fetched_at + self.fresh_until.since(self.fetched_at) * 4 / 5
+    }
 }
 
 /// Freshness is judged by the caller's clock; the cache only bounds.
@@ -35,8 +45,10 @@ impl DocumentCache {
         self.0.get(url)
     }
 
-    pub(super) fn keep(&self, url: &str, cached: Cached) {
-        self.0.insert(url.to_owned(), Arc::new(cached));
+    pub(super) fn keep(&self, url: &str, cached: Cached) -> Arc<Cached> {
+        let cached = Arc::new(cached);
+        self.0.insert(url.to_owned(), Arc::clone(&cached));
+        cached
     }
 
     pub(super) fn forget(&self, url: &str) {

@@ -57,10 +57,16 @@ impl AuthServer {
     ) -> Result<Response<Bytes>, EndpointError> {
         let stores = &self.inner.stores;
         let (grant, now) = (code.grant, self.inner.clock.now());
-        if let Some(tokens) = code.upstream_tokens {
-            stores.upstream_tokens.put(grant.id, tokens, grant.expires_at, now).await?;
+        if !stores.sessions.attach(&grant.session, grant.id, grant.expires_at, now).await? {
+            return Err(self.no_grant(presented, "authorization code", source).await);
         }
+        self.inner.vault.keep_until(&grant.session, grant.expires_at).await?;
         stores.grants.insert(grant.clone(), now).await?;
+        // Whoever ends the session from now on finds the grant; whoever did before may have missed it.
+        if stores.sessions.load(&grant.session, now).await?.is_none() {
+            self.revoke_grant(&grant.id).await?;
+            return Err(self.no_grant(presented, "authorization code", source).await);
+        }
         match stores.codes.redeem(&handle.id, now).await? {
             Redemption::First(_) => self.issue(&grant, &grant.scopes, resources),
             Redemption::Again(_) | Redemption::Absent => {

@@ -1,4 +1,5 @@
-//! Client authentication at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2): exactly one method (AS-122).
+//! Client authentication at the token endpoint and those beside it (RFC 6749 §2.3, RFC 7523 §2.2): exactly one method
+//! (AS-122).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,12 +13,14 @@ use thv_oauth::error::ErrorCode;
 use thv_oauth::params::{self, Params};
 use thv_store::records::GrantClient;
 
+use crate::cimd::ResolveError;
+use crate::clients::ClientRefusal;
 use crate::respond::EndpointError;
-use crate::server::AuthServer;
+use crate::server::{AuthServer, Source};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Proof that the client of a grant authenticated. Only [`AuthServer::authenticate_client`] makes one.
+/// Proof that a client authenticated as it has to. Only [`AuthServer::authenticate_client`] makes one.
 pub(super) struct ClientAuthenticated(());
 
 /// The credentials in a request, not yet believed.
@@ -78,6 +81,27 @@ impl Presented {
         &self.client_id
     }
 
+    /// Whether there is anything to check: a client that must authenticate cannot do without (RFC 6749 §2.3.1: an empty
+    /// secret is no secret).
+    pub(super) fn has_credential(&self) -> bool {
+        match &self.credential {
+            Credential::None => false,
+            Credential::Basic(secret) | Credential::Post(secret) => !secret.expose_secret().is_empty(),
+            Credential::Assertion(_) => true,
+        }
+    }
+
+    /// Why a client that nobody can resolve is refused: for good, or because of a passing fault.
+    fn unresolved(&self, refusal: &ClientRefusal) -> EndpointError {
+        match refusal {
+            ClientRefusal::Store(_)
+            | ClientRefusal::Document(
+                ResolveError::Fetch(_) | ResolveError::Busy(_) | ResolveError::Interrupted,
+            ) => EndpointError::new(ErrorCode::TemporarilyUnavailable, refusal.reason(), refusal.to_string()),
+            _ => self.refused(refusal.reason(), &refusal.to_string()),
+        }
+    }
+
     /// `invalid_client`, naming the scheme when the header was used (RFC 6749 §5.2).
     pub(super) fn refused(&self, reason: &'static str, description: &str) -> EndpointError {
         let basic = matches!(self.credential, Credential::Basic(_));
@@ -86,6 +110,17 @@ impl Presented {
 }
 
 impl AuthServer {
+    /// Checks `presented` against the client as it is known now, for requests that no grant speaks for.
+    pub(super) async fn authenticate_known_client(
+        &self,
+        presented: &Presented,
+        source: Source,
+    ) -> Result<ClientAuthenticated, EndpointError> {
+        let client = self.inner.clients.resolve(presented.client_id(), source.addr).await;
+        let client = client.map_err(|refusal| presented.unresolved(&refusal))?;
+        self.authenticate_client(presented, &client.for_grant()).await
+    }
+
     /// Checks `presented` against the client that the grant was made for.
     pub(super) async fn authenticate_client(
         &self,
@@ -98,6 +133,10 @@ impl AuthServer {
                 "grant_of_another_client",
                 "it was issued to another client",
             ));
+        }
+        // With a shared secret there is nothing left to compare with.
+        if !client.auth_method.is_shared_secret() && self.inner.clients.is_gone(&client.client_id).await? {
+            return Err(presented.refused("client_unknown", "the client's registration was deleted"));
         }
         match (client.auth_method, &presented.credential) {
             (AuthMethod::None, Credential::None) => Ok(ClientAuthenticated(())),

@@ -35,34 +35,29 @@ impl AuthServer {
             return Err(self.no_grant(presented, "refresh token", source).await);
         };
         let (id, now) = (GrantId(handle.id), inner.clock.now());
-        let Some(grant) = inner.stores.grants.load(&id, now).await? else {
+        let Some(loaded) = inner.stores.grants.load(&id, now).await? else {
             return Err(self.no_grant(presented, "refresh token", source).await);
         };
+        let grant = &loaded.value;
         // Everything that can be refused is refused before the rotation: a bad request invalidates nothing.
         let _authenticated = self.authenticate_client(presented, &grant.client).await?;
         let scopes = narrowed_scopes(form, &grant.scopes)?;
         let resources = narrowed_resources(form, &grant.resources, &inner.settings.audiences)?;
         let policy = RotationPolicy { grace: GRACE, idle: inner.settings.refresh_token_lifetime };
-        match inner.stores.grants.rotate(&id, handle.counter, now, policy).await? {
+        match inner.stores.grants.rotate(loaded, handle.counter, now, policy).await? {
             Rotation::Rotated(grant) | Rotation::Replayed(grant) => self.issue(&grant, &scopes, &resources),
             Rotation::Reused(grant) => {
                 tracing::warn!(
                     grant.id = %grant.id, client.id = &*for_log(&grant.client.client_id), subject = grant.subject.sub,
                     "refresh token reused: family revoked"
                 );
-                self.revoke_grant(&grant.id).await?;
+                // The rotation has ended the grant already.
+                self.grant_ended(&grant.id).await;
+                self.detach(&grant.session, &grant.id).await?;
                 Err(self.no_grant(presented, "refresh token", source).await)
             }
             Rotation::Absent => Err(self.no_grant(presented, "refresh token", source).await),
         }
-    }
-
-    /// Ends a grant: its refresh tokens, its upstream tokens, and its access tokens in this process at once.
-    pub(crate) async fn revoke_grant(&self, id: &GrantId) -> Result<(), EndpointError> {
-        self.inner.stores.grants.revoke(id).await?;
-        self.inner.vault.forget(id).await?;
-        self.inner.revoked(id);
-        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ mod document;
 mod fetch;
 mod grant;
 mod guard;
+mod shared;
 mod url;
 
 use std::net::{IpAddr, SocketAddr};
@@ -82,6 +83,11 @@ impl World {
         });
         restarted.clock = self.fixture.clock.clone();
         restarted
+    }
+
+    /// What its replicas share.
+    pub(crate) fn stores(&self) -> thv_store::Stores {
+        self.shared.stores.clone()
     }
 
     /// Publishes a valid document, changed by `change`; its client_id.

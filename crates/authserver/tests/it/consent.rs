@@ -2,9 +2,9 @@
 
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, SET_COOKIE, X_FRAME_OPTIONS};
-use thv_authserver::ConsentMode;
 use thv_authserver::upstream::Upstream;
 use thv_authserver::upstream::local::{LocalUser, LocalUsers};
+use thv_authserver::{ConsentMode, LoginChain};
 
 use crate::fixture::{Browser, Fixture, Flow, answer, assert_page, location, text};
 
@@ -257,7 +257,7 @@ fn file_users() -> Fixture {
     let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
     Fixture::with(|parts| {
         parts.settings.consent = ConsentMode::Remember;
-        parts.upstream = Upstream::local("home", LocalUsers::from_file("home", users));
+        parts.chain = LoginChain::single(Upstream::local("home", LocalUsers::from_file("home", users)));
     })
 }
 

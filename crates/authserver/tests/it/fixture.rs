@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use thv_authserver::upstream::Upstream;
 use thv_authserver::upstream::local::LocalUsers;
-use thv_authserver::{AuthServer, ConsentMode, Parts, RegistrationRetention, Settings, Source};
+use thv_authserver::{AuthServer, ConsentMode, LoginChain, Parts, RegistrationRetention, Settings, Source};
 use thv_clock::{ManualClock, Timestamp};
 use thv_egress::{Client, Policy, Roots};
 use thv_jose::algorithm::Algorithm;
@@ -72,7 +72,7 @@ impl Fixture {
         let mut parts = Parts {
             settings: settings(),
             pinned_documents: HashMap::new(),
-            upstream: Upstream::local("local", LocalUsers::development("local", "dev")),
+            chain: LoginChain::single(Upstream::local("local", LocalUsers::development("local", "dev"))),
             stores: stores(Capacity::default()),
             keys: Reloadable::new(KeyRing::new(vec![key]).unwrap()),
             hmac: Reloadable::new(HmacRing::new(vec![vec![7; 32].into()]).unwrap()),

@@ -122,16 +122,12 @@ async fn a14_registrations_are_forgotten_when_unused_but_never_while_a_grant_liv
         let query = flow(registered).query(&[]);
         Browser::new(&fixture).get(&format!("/oauth/authorize?{query}")).await.status() == StatusCode::OK
     };
-    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 0);
     fixture.clock.advance(HOUR * 25);
-    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 1);
     assert!(known(&used).await && !known(&unused).await);
     // The grant may be refreshed for 90 days.
     fixture.clock.advance(HOUR * 24 * 90);
-    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 0);
     assert!(known(&used).await);
     fixture.clock.advance(HOUR * 24 * 31);
-    assert_eq!(fixture.server.reap_registrations().await.unwrap(), 1);
     assert!(!known(&used).await);
 }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::Value;
 use thv_jose::digest::base64url_decode;
+use thv_store::Event;
 
 use crate::fixture::{Browser, Fixture, Flow, ISSUER, RESOURCE, T0, assert_error, json};
 
@@ -92,7 +93,10 @@ async fn as_37_a_code_works_once_and_its_reuse_ends_the_grant() {
     assert!(fixture.server.is_live(&tsid).await.unwrap());
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let note = std::sync::Arc::clone(&told);
-    fixture.server.on_revocation(move |grant| note.lock().unwrap().push(grant.to_string()));
+    fixture.server.on_event(move |event| match event {
+        Event::GrantRevoked(grant) => note.lock().unwrap().push(grant.to_string()),
+        Event::UpstreamTokensChanged(_) => {}
+    });
     assert_error(&fixture.redeem(&flow, &code).await, 400, "invalid_grant", "grant_unknown");
     assert!(!fixture.server.is_live(&tsid).await.unwrap());
     assert_eq!(*told.lock().unwrap(), [tsid]);

@@ -1,5 +1,7 @@
 //! Both kinds of remote upstreams against a provider over real sockets.
 
+mod client;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,13 +15,18 @@ use thv_clock::{Clock, ManualClock, Timestamp};
 use thv_egress::{Client, Policy, Roots};
 use thv_jose::algorithm::Algorithm;
 use thv_jose::key::SigningKey;
+use thv_oauth::issuer::AllowHttp;
 use thv_oauth::params::Params;
 use thv_oauth::pkce::{CodeChallenge, CodeVerifier};
 use thv_testkit::http_server::TestServer;
+use tokio_util::task::TaskTracker;
 
 use super::{OidcSettings, OidcUpstream};
 use crate::upstream::oauth2::{IdentityPaths, OAuth2Settings, OAuth2Upstream, UserInfo};
-use crate::upstream::{UpstreamError, UpstreamRequest};
+use crate::upstream::{
+    ConfiguredEndpoints, PreregisteredClient, ProviderSettings, RegistrationSettings, UpstreamError,
+    UpstreamParts, UpstreamRequest,
+};
 
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -84,36 +91,67 @@ impl Provider {
         }
     }
 
+    fn provider(&self, scopes: &[&str]) -> ProviderSettings {
+        ProviderSettings {
+            discovery: None,
+            endpoints: ConfiguredEndpoints::default(),
+            allow_http: AllowHttp::Loopback,
+            registration: RegistrationSettings {
+                preregistered: Some(PreregisteredClient {
+                    client_id: "rp".to_owned(),
+                    client_secret: Some(SecretString::from("rp-secret")),
+                    auth_method: None,
+                }),
+                ..RegistrationSettings::default()
+            },
+            redirect_uri: "https://mcp.example/oauth/callback".to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            scope_parameter: "scope".to_owned(),
+            scope_separator: " ".to_owned(),
+            resource: None,
+            additional_params: BTreeMap::new(),
+        }
+    }
+
+    fn parts(&self) -> UpstreamParts {
+        UpstreamParts {
+            issuer: "https://mcp.example".to_owned(),
+            egress: Self::egress(),
+            clock: self.clock.shared(),
+            stores: thv_store::memory::stores(thv_store::memory::Capacity::default()),
+            published: None,
+            tasks: TaskTracker::new(),
+        }
+    }
+
     fn oidc(&self, change: impl FnOnce(&mut OidcSettings)) -> OidcUpstream {
         let mut settings = OidcSettings {
             issuer: self.server.url(""),
-            client_id: "rp".to_owned(),
-            client_secret: Some(SecretString::from("rp-secret")),
-            redirect_uri: "https://mcp.example/oauth/callback".to_owned(),
-            scopes: vec!["openid".to_owned(), "email".to_owned()],
+            provider: self.provider(&["openid", "email"]),
             subject_claim: "sub".to_owned(),
-            additional_params: BTreeMap::from([("access_type".to_owned(), "offline".to_owned())]),
             userinfo: None,
         };
+        let params = &mut settings.provider.additional_params;
+        params.insert("access_type".to_owned(), "offline".to_owned());
         change(&mut settings);
-        OidcUpstream::new(settings, Self::egress(), self.clock.shared())
+        OidcUpstream::new("corp".to_owned(), settings, self.parts())
     }
 
     fn oauth2(&self, change: impl FnOnce(&mut OAuth2Settings)) -> OAuth2Upstream {
         let mut settings = OAuth2Settings {
-            authorization_endpoint: "https://gh.example/authorize?fixed=1".to_owned(),
-            token_endpoint: self.server.url("/token"),
-            client_id: "rp".to_owned(),
-            client_secret: Some(SecretString::from("rp-secret")),
-            redirect_uri: "https://mcp.example/oauth/callback".to_owned(),
-            scopes: Vec::new(),
+            provider: self.provider(&[]),
             userinfo: None,
             token_paths: None,
             identity_from_token: None,
-            additional_params: BTreeMap::new(),
+        };
+        settings.provider.endpoints = ConfiguredEndpoints {
+            authorization: Some("https://gh.example/authorize?fixed=1".to_owned()),
+            token: Some(self.server.url("/token")),
+            revocation: Some(self.server.url("/revoke")),
+            registration: None,
         };
         change(&mut settings);
-        OAuth2Upstream::new(settings, Self::egress(), self.clock.shared())
+        OAuth2Upstream::new("gh".to_owned(), settings, self.parts())
     }
 }
 
@@ -131,6 +169,10 @@ fn answer(answers: &mut Answers, key: &SigningKey, request: &Request<Bytes>) -> 
         "/jwks" => json!({"keys": [key.public().to_jwk()]}),
         "/token" => answers.tokens.clone(),
         "/user" => answers.user.clone(),
+        "/revoke" => json!({}),
+        "/register" => {
+            json!({"client_id": "dynamic", "client_secret": "s3cret", "client_secret_expires_at": 0})
+        }
         _ => Value::Null,
     };
     let status = if body.is_null() { 404 } else { 200 };
@@ -139,8 +181,8 @@ fn answer(answers: &mut Answers, key: &SigningKey, request: &Request<Bytes>) -> 
 }
 
 async fn redeem(upstream: &OidcUpstream, iss: Option<&str>) -> Result<super::UpstreamLogin, UpstreamError> {
-    upstream.check_iss(iss).await?;
-    upstream.redeem("corp", "the-code", &SecretString::from("the-verifier"), "the-nonce").await
+    upstream.provider().check_iss(iss).await?;
+    upstream.redeem("the-code", &SecretString::from("the-verifier"), "the-nonce", None).await
 }
 
 fn query(url: &str) -> Params {
@@ -231,14 +273,14 @@ async fn u1_a_refresh_keeps_the_new_refresh_token_although_its_id_token_is_broke
         provider.answers(json!({
             "access_token": "at-2", "token_type": "Bearer", "refresh_token": "rt-2", "id_token": id_token
         }));
-        let tokens = upstream.refresh("corp", &old, "u1").await.unwrap();
+        let tokens = upstream.refresh(&old, "u1", None).await.unwrap();
         assert_eq!(tokens.refresh_token.unwrap().expose_secret(), "rt-2", "{id_token}");
         assert_eq!(tokens.subject, "u1");
     }
     for changes in [json!({"sub": "u2"}), json!({"sub": "u2", "exp": 1}), json!({"sub": 1})] {
         let id_token = provider.id_token(&changes);
         provider.answers(json!({"access_token": "at", "token_type": "Bearer", "id_token": id_token}));
-        let refused = upstream.refresh("corp", &old, "u1").await;
+        let refused = upstream.refresh(&old, "u1", None).await;
         assert!(matches!(refused, Err(UpstreamError::Refused { .. })), "{changes}");
     }
     let (_, form) =
@@ -250,14 +292,14 @@ async fn u1_a_refresh_keeps_the_new_refresh_token_although_its_id_token_is_broke
 async fn u1_the_authorization_request_carries_pkce_nonce_scope_and_prompt() {
     let provider = Provider::start().await;
     let upstream = provider.oidc(|settings| {
-        settings.additional_params.insert("prompt".to_owned(), "consent".to_owned());
+        settings.provider.additional_params.insert("prompt".to_owned(), "consent".to_owned());
     });
     let challenge = CodeVerifier::from_random([7; 32]).challenge();
     for (prompt_none, prompt_login, prompt) in
         [(false, false, "consent"), (true, false, "none"), (false, true, "login consent")]
     {
         let request = request(&challenge, prompt_none, prompt_login);
-        let url = upstream.authorization_url(&request).await.unwrap();
+        let url = upstream.authorization_url(&request).await.unwrap().url;
         assert!(url.starts_with(&provider.server.url("/authorize?")), "{url}");
         for (name, value) in [
             ("response_type", "code"),
@@ -329,14 +371,14 @@ async fn u2_the_identity_comes_from_the_token_before_user_info_before_nothing() 
             settings.identity_from_token = identity;
             settings.userinfo = userinfo;
         });
-        let login = upstream.redeem("gh", "the-code", &verifier).await.unwrap();
+        let login = upstream.redeem("the-code", &verifier, None).await.unwrap();
         assert_eq!((login.subject.sub.as_str(), login.subject.name.as_deref()), (sub, name));
     }
     let upstream = provider.oauth2(|settings| settings.identity_from_token = Some(paths("account.missing")));
-    assert!(upstream.redeem("gh", "the-code", &verifier).await.is_err(), "no other identity takes its place");
+    assert!(upstream.redeem("the-code", &verifier, None).await.is_err(), "no other identity takes its place");
     provider.answers.lock().unwrap().user = Value::Null;
     let upstream = provider.oauth2(|settings| settings.userinfo = Some(provider.userinfo()));
-    assert!(upstream.redeem("gh", "the-code", &verifier).await.is_err(), "no user info, no login");
+    assert!(upstream.redeem("the-code", &verifier, None).await.is_err(), "no user info, no login");
 }
 
 #[tokio::test]
@@ -347,7 +389,7 @@ async fn u2_a_refresh_that_names_another_user_is_refused() {
     let old = SecretString::from("rt-1");
     for (account, ok) in [(json!({"id": 7}), true), (json!({}), true), (json!({"id": 8}), false)] {
         provider.answers(json!({"access_token": "at-2", "refresh_token": "rt-2", "account": account}));
-        match upstream.refresh("gh", &old, "7").await {
+        match upstream.refresh(&old, "7", None).await {
             Ok(tokens) => assert!(ok && tokens.refresh_token.unwrap().expose_secret() == "rt-2"),
             Err(error) => assert!(!ok && matches!(error, UpstreamError::Refused { .. })),
         }
@@ -359,11 +401,12 @@ async fn u2_the_authorization_endpoint_keeps_its_query_and_no_empty_scope_or_non
     let provider = Provider::start().await;
     let challenge = CodeVerifier::from_random([7; 32]).challenge();
     let request = request(&challenge, false, true);
-    let url = provider.oauth2(|_| {}).authorization_url(&request).unwrap();
+    let url = provider.oauth2(|_| {}).authorization_url(&request).await.unwrap().url;
     assert!(url.starts_with("https://gh.example/authorize?fixed=1&response_type=code&"), "{url}");
     assert!(!url.contains("scope=") && !url.contains("nonce="), "{url}");
     assert_eq!(query(&url).one("prompt"), Ok(Some("login")));
-    let script =
-        provider.oauth2(|settings| settings.authorization_endpoint = "javascript:alert(1)".to_owned());
-    assert!(script.authorization_url(&request).is_err());
+    let script = provider.oauth2(|settings| {
+        settings.provider.endpoints.authorization = Some("javascript:alert(1)".to_owned())
+    });
+    assert!(script.authorization_url(&request).await.is_err());
 }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use thv_authserver::ConsentMode;
 
 use super::World;
+use crate::confidential::{post, tsid};
 use crate::fixture::{Browser, Fixture, Flow, answer, json};
 
 /// Redeems a code and refreshes twice at `fixture`.
@@ -90,4 +91,19 @@ async fn as_80_a_remembered_approval_ends_when_the_document_changes_materially()
         browser.authorize(&flow.query(&[("scope", "openid")])).await;
         assert!(answer(&browser.get(&uri).await).contains_key("code"), "approved as it is now");
     }
+}
+
+#[tokio::test]
+async fn c9_as_130_tokens_are_revoked_while_the_document_host_is_down() {
+    let world = World::start().await;
+    let (flow, code) = logged_in(&world).await;
+    let tokens = json(&world.fixture.redeem(&flow, &code).await);
+    world.host.down();
+    let replica = world.restarted();
+    for token in ["unknown", tokens["refresh_token"].as_str().unwrap()] {
+        let form = [("client_id", flow.client_id.as_str()), ("token", token)];
+        assert_eq!(post(&replica, "/oauth/revoke", &form).await.status(), StatusCode::OK);
+    }
+    assert!(!replica.server.is_live(&tsid(&tokens)).await.unwrap());
+    assert_eq!(world.host.total_requests(), 1);
 }
