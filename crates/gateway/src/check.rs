@@ -40,8 +40,10 @@ pub fn check(config: &Config, profile: Profile) -> Vec<Problem> {
     }
     if let Some(auth_server) = &config.auth_server {
         problems.extend(keys::check(auth_server));
-        if profile == Profile::Production && keys::keeps_its_own(auth_server) {
-            let directory = config.state_dir.clone().map_or_else(keys::default_state_dir, Ok);
+        let kept_there =
+            keys::keeps_its_own(auth_server) || compose::storage::is_in_state_dir(auth_server, profile);
+        if profile == Profile::Production && kept_there {
+            let directory = keys::state_dir(config);
             note(
                 "stateDir",
                 directory.and_then(|directory| keys::probe_state_dir(&directory)),
@@ -56,7 +58,7 @@ pub fn check(config: &Config, profile: Profile) -> Vec<Problem> {
 
 /// A login without a password belongs on the developer's own machine.
 fn exposure(config: &Config, profile: Profile, problems: &mut Vec<Problem>) {
-    let provider = config.auth_server.as_ref().and_then(AuthServer::primary_provider);
+    let provider = config.auth_server.as_ref().and_then(AuthServer::identity_provider);
     let local = provider.and_then(|provider| provider.local_config.as_ref());
     let open = local.is_some_and(|local| local.development_user.is_some());
     if open && profile == Profile::Development && !config.listen.ip().is_loopback() {
@@ -65,7 +67,7 @@ fn exposure(config: &Config, profile: Profile, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Client secrets; signing keys and HMAC secrets are judged as what they are.
+/// Client secrets; keys are judged as what they are.
 fn secrets(config: &Config, problems: &mut Vec<Problem>) {
     for (path, reference) in secret_refs(config) {
         // A reference that is none was reported with the values.
@@ -76,7 +78,8 @@ fn secrets(config: &Config, problems: &mut Vec<Problem>) {
         if let Some(warning) = secret.as_ref().ok().and_then(|secret| secret.warning()) {
             problems.push(Problem::warning(&path, warning));
         }
-        if !path.contains("signingKeySecretRefs") && !path.contains("hmacSecretRefs") {
+        let keys = ["signingKeySecretRefs", "hmacSecretRefs", "encryptionKeySecretRefs"];
+        if !keys.iter().any(|key| path.contains(key)) {
             note(&path, secret.and_then(|secret| secret.into_text()), problems);
         }
     }

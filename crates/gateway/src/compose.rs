@@ -3,6 +3,7 @@
 mod embedded;
 mod foreign;
 pub(crate) mod settings;
+pub(crate) mod storage;
 mod upstream;
 
 use std::collections::HashMap;
@@ -106,7 +107,7 @@ pub(crate) fn mcp_door(
         .map_err(|error| at("publicUrl", &error))?;
     let verifier = Arc::new(verifier(config, profile, embedded, shared)?);
     if let Some(embedded) = embedded {
-        embedded.tell_revocations(&verifier, credentials.as_ref());
+        embedded.tell_events(&verifier, credentials.as_ref());
     }
     Ok(McpDoor {
         guard: guard(config, profile),

@@ -13,13 +13,14 @@ use secrecy::SecretSlice;
 use thv_clock::SharedClock;
 use thv_config::{AuthServer, Problem, Problems, SecretRef};
 use thv_jose::algorithm::Algorithm;
+use thv_jose::at_rest::AtRestRing;
 use thv_jose::hmac::{HmacRing, MIN_SECRET_LEN};
 use thv_jose::key::SigningKey;
 use thv_jose::keyring::KeyRing;
 use thv_jose::random;
-use thv_jose::reload::{HmacHandle, KeyHandle};
+use thv_jose::reload::{AtRestHandle, HmacHandle, KeyHandle};
 
-pub use own::{StateDirError, default_state_dir, probe_state_dir};
+pub use own::{StateDirError, default_state_dir, probe_state_dir, state_dir};
 pub use rotation::PUBLISHED_BEFORE_SIGNING;
 use rotation::Rotation;
 
@@ -27,6 +28,7 @@ use crate::watch::Watched;
 
 const SIGNING_KEYS: &str = "authServer.signingKeySecretRefs";
 const HMAC_SECRETS: &str = "authServer.hmacSecretRefs";
+const ENCRYPTION_KEYS: &str = "authServer.storage.encryptionKeySecretRefs";
 
 /// What to do when no keys are configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +43,13 @@ pub enum Unconfigured {
 pub struct Keys {
     signing: KeyHandle,
     hmac: HmacHandle,
+    at_rest: AtRestHandle,
     signing_refs: Vec<SecretRef>,
     hmac_refs: Vec<SecretRef>,
+    at_rest_refs: Vec<SecretRef>,
     signing_files: Watched,
     hmac_files: Watched,
+    at_rest_files: Watched,
     rotation: Rotation,
     clock: SharedClock,
 }
@@ -63,18 +68,37 @@ impl Keys {
         let signing_refs =
             references(&config.signing_key_secret_refs, unconfigured, own::signing_key, &mut problems);
         let hmac_refs = references(&config.hmac_secret_refs, unconfigured, own::hmac_secret, &mut problems);
+        let at_rest_refs = at_rest_refs(config, &hmac_refs);
         // Watched from before they are read: a change in between is seen as one.
         let (signing_files, hmac_files) = (watched(&signing_refs), watched(&hmac_refs));
+        let at_rest_files = watched(&at_rest_refs);
         let mut rotation = Rotation::new(config.token_lifespans.access_token_lifespan.get());
         let signing = keep(signing_keys(&signing_refs), &mut problems)
             .and_then(|keys| keep(ring(rotation.order(keys, clock.now())), &mut problems));
         let hmac = keep(hmac_ring(&hmac_refs), &mut problems);
-        let (Some(signing), Some(hmac)) = (signing, hmac) else { return Err(Problems(problems)) };
+        // Where they are derived from the HMAC secrets, what is wrong with those was said.
+        let derived_from_none = at_rest_refs == hmac_refs && hmac.is_none();
+        let at_rest =
+            if derived_from_none { None } else { keep(at_rest_ring(config, &at_rest_refs), &mut problems) };
+        let (Some(signing), Some(hmac), Some(at_rest)) = (signing, hmac, at_rest) else {
+            return Err(Problems(problems));
+        };
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let (signing, hmac) = (KeyHandle::new(signing), HmacHandle::new(hmac));
-        Ok(Self { signing, hmac, signing_refs, hmac_refs, signing_files, hmac_files, rotation, clock })
+        Ok(Self {
+            signing: KeyHandle::new(signing),
+            hmac: HmacHandle::new(hmac),
+            at_rest: AtRestHandle::new(at_rest),
+            signing_refs,
+            hmac_refs,
+            at_rest_refs,
+            signing_files,
+            hmac_files,
+            at_rest_files,
+            rotation,
+            clock,
+        })
     }
 
     /// The signing keys in force.
@@ -87,9 +111,14 @@ impl Keys {
         self.hmac.clone()
     }
 
+    /// The keys in force that encrypt records at rest.
+    pub fn at_rest(&self) -> AtRestHandle {
+        self.at_rest.clone()
+    }
+
     /// Whether there are files to follow.
     pub fn changeable(&self) -> bool {
-        !self.signing_files.is_empty() || !self.hmac_files.is_empty()
+        [&self.signing_files, &self.hmac_files, &self.at_rest_files].iter().any(|files| !files.is_empty())
     }
 
     /// Puts changed files in force. Keys that cannot be used leave the ones in force in place, with a warning. Returns
@@ -99,8 +128,8 @@ impl Keys {
     /// that whoever caches the JWK Set has seen it. A key that is gone from the files verifies until the last token that
     /// it may have signed has expired; only a restart voids its tokens at once.
     pub fn tick(&mut self) -> bool {
-        // `|` and not `||`: both look at the files.
-        self.tick_signing() | self.tick_hmac()
+        // `|` and not `||`: all look at the files.
+        self.tick_signing() | self.tick_hmac() | self.tick_at_rest()
     }
 
     fn tick_signing(&mut self) -> bool {
@@ -124,6 +153,32 @@ impl Keys {
         self.hmac.replace(ring);
         true
     }
+
+    fn tick_at_rest(&mut self) -> bool {
+        if !self.at_rest_files.changed() {
+            return false;
+        }
+        let path = ENCRYPTION_KEYS;
+        let fresh = secrets(&self.at_rest_refs, path)
+            .and_then(|secrets| AtRestRing::new(secrets).map_err(|error| vec![too_short(path, &error)]));
+        let Some(ring) = usable(fresh, "encryption keys") else { return false };
+        tracing::info!("encryption keys read again; records are sealed anew as they are read");
+        self.at_rest.replace(ring);
+        true
+    }
+}
+
+/// The keys that encrypt records at rest: those that are configured, else derived from the HMAC secrets, which every replica
+/// has anyway.
+fn at_rest_refs(config: &AuthServer, hmac_refs: &[SecretRef]) -> Vec<SecretRef> {
+    let configured = &config.storage.encryption_key_secret_refs;
+    if configured.is_empty() { hmac_refs.to_vec() } else { configured.clone() }
+}
+
+fn at_rest_ring(config: &AuthServer, references: &[SecretRef]) -> Result<AtRestRing, Vec<Problem>> {
+    let derived = config.storage.encryption_key_secret_refs.is_empty();
+    let path = if derived { HMAC_SECRETS } else { ENCRYPTION_KEYS };
+    AtRestRing::new(secrets(references, path)?).map_err(|error| vec![too_short(path, &error)])
 }
 
 /// Whether a server with this configuration creates keys of its own.
@@ -140,6 +195,10 @@ pub fn check(config: &AuthServer) -> Vec<Problem> {
     }
     if !config.hmac_secret_refs.is_empty() {
         let _ = keep(hmac_ring(&config.hmac_secret_refs), &mut problems);
+    }
+    let encryption = &config.storage.encryption_key_secret_refs;
+    if !encryption.is_empty() {
+        let _ = keep(at_rest_ring(config, encryption), &mut problems);
     }
     problems
 }
@@ -192,17 +251,21 @@ fn ring<K: Into<Arc<SigningKey>>>(keys: Vec<K>) -> Result<KeyRing, Vec<Problem>>
 }
 
 fn hmac_ring(references: &[SecretRef]) -> Result<HmacRing, Vec<Problem>> {
-    let secrets: Vec<SecretSlice<u8>> = if references.is_empty() {
-        vec![random::bytes::<MIN_SECRET_LEN>().to_vec().into()]
-    } else {
-        all(references, HMAC_SECRETS, |reference| {
-            reference.resolve().map(|secret| secret.into_bytes()).map_err(describe)
-        })?
-    };
-    HmacRing::new(secrets).map_err(|error| {
-        let problem = Problem::error(HMAC_SECRETS, error.to_string());
-        vec![problem.with_hint(format!("`openssl rand -out FILE {MIN_SECRET_LEN}` makes one"))]
-    })
+    let secrets = secrets(references, HMAC_SECRETS)?;
+    HmacRing::new(secrets).map_err(|error| vec![too_short(HMAC_SECRETS, &error)])
+}
+
+/// The referenced secrets, or a fresh one for this process alone where there is no reference.
+fn secrets(references: &[SecretRef], path: &str) -> Result<Vec<SecretSlice<u8>>, Vec<Problem>> {
+    if references.is_empty() {
+        return Ok(vec![random::bytes::<MIN_SECRET_LEN>().to_vec().into()]);
+    }
+    all(references, path, |reference| reference.resolve().map(|secret| secret.into_bytes()).map_err(describe))
+}
+
+fn too_short(path: &str, error: &dyn std::error::Error) -> Problem {
+    let hint = format!("`openssl rand -out FILE {MIN_SECRET_LEN}` makes one");
+    Problem::error(path, error.to_string()).with_hint(hint)
 }
 
 /// What every reference yields, or what is wrong with each that yields nothing.

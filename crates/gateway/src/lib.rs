@@ -12,9 +12,11 @@ pub mod keys;
 pub mod listener;
 pub mod peer;
 mod run;
+mod store;
 pub mod tls;
 pub mod watch;
 
 pub use check::check;
 pub use cimd::check_client_id;
 pub use run::{Options, Running, StartError, bind, run};
+pub use store::{StoreAdminError, StoreCheck, StoreCount, StoreFile};

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,14 +20,11 @@ use crate::check::check;
 use crate::compose::{self, Embedded, Shared};
 use crate::devserver::DevServer;
 use crate::front::{Front, OperatorFront, Parts};
-use crate::keys::{Keys, Unconfigured, default_state_dir};
+use crate::keys::{self, Keys, Unconfigured};
 use crate::listener::{Limits, Listener};
 use crate::peer::TrustedProxies;
 use crate::tls::Tls;
 use crate::watch;
-
-/// How often unused registrations are looked for. They are kept for days.
-const REAP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What is not part of the configuration.
 pub struct Options {
@@ -146,8 +142,9 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
         None => None,
     };
     let mcp = compose::mcp_door(&config, profile, &target, built_in.is_some(), embedded.as_ref(), &shared)?;
+    let store = embedded.as_ref().map(Embedded::store);
     if let Some(embedded) = embedded.clone() {
-        tasks.spawn(late.clone().run_until_cancelled_owned(reap_registrations(embedded)));
+        tasks.spawn(late.clone().run_until_cancelled_owned(embedded.follow_events()));
     }
     let front = Front::new(Parts {
         mcp_path: config.server.path.clone(),
@@ -200,6 +197,9 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
         late.cancel();
         tasks.close();
         tasks.wait().await;
+        if let Some(store) = store {
+            store.close().await;
+        }
     });
     Ok(Running { address, metrics_address, stop, done })
 }
@@ -225,16 +225,11 @@ fn load_keys(config: &Config, profile: Profile, shared: &Shared) -> Result<Optio
     let Some(auth_server) = &config.auth_server else { return Ok(None) };
     let unconfigured = match profile {
         Profile::Development => Unconfigured::Ephemeral,
-        Profile::Production => Unconfigured::Keep(state_dir(config)?),
+        Profile::Production => {
+            Unconfigured::Keep(keys::state_dir(config).map_err(|error| compose::at("stateDir", &error))?)
+        }
     };
     Keys::load(auth_server, &unconfigured, Arc::clone(&shared.clock)).map(Some)
-}
-
-fn state_dir(config: &Config) -> Result<PathBuf, Problem> {
-    match &config.state_dir {
-        Some(directory) => Ok(directory.clone()),
-        None => default_state_dir().map_err(|error| compose::at("stateDir", &error)),
-    }
 }
 
 async fn start_dev_server(
@@ -277,14 +272,6 @@ async fn follow_files(keys: Option<Keys>, tls: Option<Tls>, front: Front, interv
         if changed {
             front.refresh_discovery();
         }
-    }
-}
-
-/// Forgets registrations that nobody uses, for ever.
-async fn reap_registrations(embedded: Embedded) {
-    loop {
-        tokio::time::sleep(REAP_INTERVAL).await;
-        embedded.reap_registrations().await;
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Check and write client ID metadata documents
     Cimd(Cimd),
+    /// Back up, check and export a server's SQLite store
+    Store(Store),
     /// Print a completion script
     Completion {
         /// The shell that it is for
@@ -84,6 +86,41 @@ pub(crate) enum CimdCommand {
     Check(CimdCheck),
     /// Write a valid client ID metadata document
     New(CimdNew),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Store {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Copy the store to a new file, also while the server runs
+    Backup {
+        #[command(flatten)]
+        of: StoreOf,
+        /// The copy; it must not exist yet. It is of use only together with the server's keys
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Check the file, and whether every record in it can be read: exit 0 if all is well
+    Check {
+        #[command(flatten)]
+        of: StoreOf,
+    },
+    /// Print what is in the store as JSON lines, without any secret
+    Export {
+        #[command(flatten)]
+        of: StoreOf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreOf {
+    /// The server's configuration file (YAML)
+    #[arg(short, long, env = "THV_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -39,6 +39,7 @@ fn start(cli: Cli) -> Result<(), Failure> {
             args::CimdCommand::Check(check) => commands::cimd_check::check(&check),
             args::CimdCommand::New(new) => commands::cimd_new::new(new),
         },
+        Command::Store(store) => commands::store::store(store.command),
         Command::Completion { shell } => commands::docs::completion(shell),
         Command::Man { out } => commands::docs::man(out.as_deref()),
         Command::Version { json } => commands::version::version(json),

@@ -6,18 +6,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use thv_authserver::{AuthServer, CredentialFailure, Parts, Source, UpstreamCredential};
+use secrecy::SecretString;
+use thv_authserver::{AuthServer, CredentialFailure, Parts, Source, UpstreamCredential, step_up_scope};
 use thv_config::{Config, Problem, Profile};
 use thv_egress::Client;
 use thv_jose::reload::KeyHandle;
 use thv_resource::Verifier;
 use thv_resource::credential::{Credential, CredentialCache, CredentialError, UpstreamCredentials};
 use thv_resource::verifier::{Sessions, Unavailable};
-use thv_store::memory;
+use thv_store::Event;
 use tokio_util::task::TaskTracker;
 
 use super::settings::{pinned_documents, settings};
-use super::upstream::upstream;
+use super::storage::{self, Store};
+use super::upstream::{Common, login_chain};
 use super::{Shared, egress_policy};
 use crate::front::{AuthorizationServer, Check, Metadata};
 use crate::keys::Keys;
@@ -32,8 +34,17 @@ const NO_SESSION: &str = "00000000000000000000000000000000";
 #[derive(Clone)]
 pub(crate) struct Embedded {
     server: AuthServer,
-    /// The name of the upstream provider.
-    upstream: String,
+    /// The upstream provider whose token the MCP server gets.
+    injected: Option<Injected>,
+    store: Arc<Store>,
+}
+
+/// An upstream provider whose token is injected.
+#[derive(Clone)]
+struct Injected {
+    provider: String,
+    /// The scope that makes its leg of a login run again; none for the first leg, which runs in every login.
+    login_scope: Option<String>,
 }
 
 impl Embedded {
@@ -47,11 +58,20 @@ impl Embedded {
         tasks: &TaskTracker,
     ) -> Result<Self, Problem> {
         let policy = egress_policy(config, profile);
+        let store = Arc::new(storage::open(config, server, profile, keys)?);
+        let upstreams = Common {
+            server,
+            policy: policy.clone(),
+            stores: store.stores(),
+            keys: keys.signing(),
+            tasks: tasks.clone(),
+            shared,
+        };
         let parts = Parts {
             settings: settings(config, server, profile)?,
             pinned_documents: pinned_documents(server, profile)?,
-            upstream: upstream(server, Client::pooled(policy.clone(), &shared.roots), shared)?,
-            stores: memory::stores(memory::Capacity::default()),
+            chain: login_chain(&upstreams)?,
+            stores: store.stores(),
             keys: keys.signing(),
             hmac: keys.hmac(),
             egress: Client::new(policy, &shared.roots),
@@ -59,8 +79,22 @@ impl Embedded {
             metrics: Arc::clone(&shared.metrics),
             tasks: tasks.clone(),
         };
-        let upstream = parts.upstream.name().to_owned();
-        Ok(Self { server: AuthServer::new(parts), upstream })
+        let injected = config.injected_provider().map(|provider| {
+            let first = server.identity_provider().is_some_and(|first| first.name == provider.name);
+            let login_scope = (!first).then(|| step_up_scope(&provider.name));
+            Injected { provider: provider.name.clone(), login_scope }
+        });
+        Ok(Self { server: AuthServer::new(parts), injected, store })
+    }
+
+    /// Where its records are.
+    pub(crate) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Passes on what other replicas tell, for as long as the store is open.
+    pub(crate) async fn follow_events(self) {
+        self.server.follow_events().await;
     }
 
     /// The keys that sign access tokens.
@@ -68,38 +102,25 @@ impl Embedded {
         self.server.keys()
     }
 
-    /// Forgets stored registrations that nobody uses.
-    pub(crate) async fn reap_registrations(&self) {
-        match self.server.reap_registrations().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "unused registrations forgotten"),
-            Err(error) => {
-                tracing::warn!(
-                    error = thv_telemetry::chain(&error),
-                    "unused registrations cannot be forgotten"
-                );
-            }
-        }
-    }
-
-    /// Lets the verifier forget the tokens of a revoked grant at once, and the cache its upstream credential.
-    pub(crate) fn tell_revocations(
-        &self,
-        verifier: &Arc<Verifier>,
-        credentials: Option<&Arc<CredentialCache>>,
-    ) {
+    /// Lets the verifier forget the tokens of a revoked grant at once, and the cache upstream credentials that changed.
+    pub(crate) fn tell_events(&self, verifier: &Arc<Verifier>, credentials: Option<&Arc<CredentialCache>>) {
         let (verifier, credentials) = (Arc::clone(verifier), credentials.cloned());
-        self.server.on_revocation(move |grant| {
-            session_revoked(&grant.to_string(), &verifier, credentials.as_deref());
-        });
+        self.server.on_event(move |event| forget(event, &verifier, credentials.as_deref()));
     }
 }
 
-/// Forgets what is remembered of a session.
-fn session_revoked(tsid: &str, verifier: &Verifier, credentials: Option<&CredentialCache>) {
-    verifier.session_revoked(tsid);
-    if let Some(credentials) = credentials {
-        credentials.forget(tsid);
+/// Forgets what is remembered of grants that ended, or whose upstream tokens changed.
+fn forget(event: &Event, verifier: &Verifier, credentials: Option<&CredentialCache>) {
+    let grants = match event {
+        Event::GrantRevoked(grant) => {
+            verifier.session_revoked(&grant.to_string());
+            std::slice::from_ref(grant)
+        }
+        Event::UpstreamTokensChanged(grants) => grants.as_slice(),
+    };
+    let Some(credentials) = credentials else { return };
+    for grant in grants {
+        credentials.forget(&grant.to_string());
     }
 }
 
@@ -122,11 +143,14 @@ impl AuthorizationServer for Embedded {
 
     async fn readiness(&self) -> Vec<Check> {
         let store = self.server.is_live(NO_SESSION).await.err().map(|error| thv_telemetry::chain(&error));
-        let upstream = self.server.upstream_readiness().await.err();
-        vec![
-            Check { name: "store".to_owned(), essential: true, failure: store },
-            Check { name: format!("upstream {}", self.upstream), essential: false, failure: upstream },
-        ]
+        let mut checks = vec![Check { name: "store".to_owned(), essential: true, failure: store }];
+        let upstreams = self.server.upstream_readiness().await;
+        checks.extend(upstreams.into_iter().map(|(name, ready)| Check {
+            name: format!("upstream {name}"),
+            essential: false,
+            failure: ready.err(),
+        }));
+        checks
     }
 }
 
@@ -143,27 +167,43 @@ impl Sessions for Embedded {
 #[async_trait]
 impl UpstreamCredentials for Embedded {
     async fn credential(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
-        usable(self.server.vault().credential(session).await)
+        let Some(injected) = &self.injected else { return Ok(None) };
+        let found = self.server.vault().credential(session, &injected.provider).await;
+        usable(found, injected)
     }
 
-    async fn refresh(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
-        usable(self.server.vault().renewed(session).await)
+    async fn refresh(
+        &self,
+        session: &str,
+        refused: &Credential,
+    ) -> Result<Option<Arc<Credential>>, CredentialError> {
+        let Some(injected) = &self.injected else { return Ok(None) };
+        let is_refused = |token: &SecretString| refused.is_bearer_of(token);
+        let found = self.server.vault().renewed(session, &injected.provider, is_refused).await;
+        usable(found, injected)
     }
 }
 
 fn usable(
     outcome: Result<Option<UpstreamCredential>, CredentialFailure>,
+    injected: &Injected,
 ) -> Result<Option<Arc<Credential>>, CredentialError> {
     match outcome {
         Ok(None) => Ok(None),
-        Ok(Some(UpstreamCredential { provider, access_token, expires_at })) => {
-            let credential = Credential::bearer(&access_token, provider, expires_at);
-            credential.map(|credential| Some(Arc::new(credential))).map_err(|error| {
+        Ok(Some(UpstreamCredential { provider, access_token, fresh_until })) => {
+            let credential = Credential::bearer(&access_token, provider, fresh_until).map_err(|error| {
                 tracing::error!(%error, "the upstream provider's token cannot be used");
-                CredentialError::ReauthenticationNeeded
-            })
+                CredentialError::ReauthenticationNeeded { scope: injected.login_scope.clone() }
+            })?;
+            Ok(Some(Arc::new(match &injected.login_scope {
+                Some(scope) => credential.with_login_scope(scope),
+                None => credential,
+            })))
         }
-        Err(CredentialFailure::LoginNeeded) => Err(CredentialError::ReauthenticationNeeded),
+        Err(CredentialFailure::NeverLoggedIn { scope }) => Err(CredentialError::StepUpNeeded { scope }),
+        Err(CredentialFailure::LoginNeeded { scope }) => {
+            Err(CredentialError::ReauthenticationNeeded { scope })
+        }
         Err(failure @ CredentialFailure::Unavailable(_)) => {
             tracing::warn!(error = thv_telemetry::chain(&failure), "no upstream credential at the moment");
             Err(CredentialError::Unavailable { retry_after: RETRY_AFTER })
@@ -174,9 +214,9 @@ fn usable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::SecretString;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use thv_clock::{ManualClock, Timestamp};
+    use thv_store::records::GrantId;
 
     /// Counts how often it is asked for a credential. No session is alive.
     #[derive(Default)]
@@ -191,7 +231,11 @@ mod tests {
             Ok(Some(Arc::new(Credential::bearer(&SecretString::from("t"), "corp", None).unwrap())))
         }
 
-        async fn refresh(&self, session: &str) -> Result<Option<Arc<Credential>>, CredentialError> {
+        async fn refresh(
+            &self,
+            session: &str,
+            _: &Credential,
+        ) -> Result<Option<Arc<Credential>>, CredentialError> {
             self.credential(session).await
         }
     }
@@ -209,15 +253,18 @@ mod tests {
             (Arc::new(Source::default()), ManualClock::at(Timestamp::from_secs(1)).shared());
         let verifier = Verifier::new(None, String::new(), Vec::new(), Arc::clone(&clock), source.clone(), 10);
         let credentials = CredentialCache::new(source.clone(), clock, 10);
+        let (revoked, other) = (GrantId::random(), GrantId::random());
         let ask_for_both = async || {
-            for session in ["revoked", "other"] {
-                credentials.credential(session).await.unwrap().unwrap();
+            for session in [revoked, other] {
+                credentials.credential(&session.to_string()).await.unwrap().unwrap();
             }
             source.asked.load(Ordering::SeqCst)
         };
         assert_eq!(ask_for_both().await, 2);
         assert_eq!(ask_for_both().await, 2);
-        session_revoked("revoked", &verifier, Some(&credentials));
+        forget(&Event::GrantRevoked(revoked), &verifier, Some(&credentials));
         assert_eq!(ask_for_both().await, 3);
+        forget(&Event::UpstreamTokensChanged(vec![revoked, other]), &verifier, Some(&credentials));
+        assert_eq!(ask_for_both().await, 5);
     }
 }

@@ -84,7 +84,8 @@ pub(super) fn route(endpoint: &str) -> Route {
 /// The methods that web pages of any origin may use: only where no cookie is looked at (AS-41).
 fn open_to_pages(endpoint: &str) -> Option<&'static str> {
     match endpoint {
-        "/oauth/token" | "/oauth/register" => Some("POST, OPTIONS"),
+        "/oauth/token" | "/oauth/register" | "/oauth/revoke" => Some("POST, OPTIONS"),
+        _ if endpoint.starts_with("/oauth/register/") => Some("GET, PUT, DELETE, OPTIONS"),
         "/oauth/client-metadata.json" => Some("GET, HEAD, OPTIONS"),
         _ => None,
     }

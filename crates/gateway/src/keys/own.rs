@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
+use thv_config::Config;
 use thv_jose::algorithm::Algorithm;
 use thv_jose::hmac::MIN_SECRET_LEN;
 use thv_jose::key::{KeyError, SigningKey};
@@ -44,6 +45,14 @@ pub fn default_state_dir() -> Result<PathBuf, StateDirError> {
     let base = named("XDG_STATE_HOME").map(PathBuf::from);
     let base = base.or_else(|| named("HOME").map(|home| Path::new(&home).join(".local/state")));
     base.map(|base| base.join("toolhive-rs")).ok_or(StateDirError::Unknown)
+}
+
+/// Where this server keeps what it creates: as configured, else [`default_state_dir`].
+///
+/// # Errors
+/// When there is no such place.
+pub fn state_dir(config: &Config) -> Result<PathBuf, StateDirError> {
+    config.state_dir.clone().map_or_else(default_state_dir, Ok)
 }
 
 /// Whether the server could keep its keys in `directory`: a file is made and removed there, or where it would be created.

@@ -16,7 +16,7 @@ pub(super) fn next_steps(config: &Config) -> String {
         let (origin, path) = issuer.split_at(origin_ends.unwrap_or(issuer.len()));
         format!("{origin}/.well-known/oauth-authorization-server{path}")
     });
-    let user = config.auth_server.as_ref().and_then(AuthServer::primary_provider);
+    let user = config.auth_server.as_ref().and_then(AuthServer::identity_provider);
     let user = user.and_then(|provider| provider.local_config.as_ref()?.development_user.as_ref());
     let login = user.map_or_else(|| "as configured".to_owned(), |user| format!("one click, as `{user}`"));
     let (bold, plain) = if printer::stdout_has_color() { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };

@@ -5,3 +5,4 @@ mod cimd;
 mod docs;
 mod run;
 mod serve;
+mod store;

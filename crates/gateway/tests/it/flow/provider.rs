@@ -48,6 +48,8 @@ pub(super) struct Manner {
     pub(super) audience: &'static str,
     /// Refresh tokens are refused.
     pub(super) refuses_refresh: bool,
+    /// Refresh requests are answered with 503.
+    pub(super) is_overloaded: bool,
     pub(super) shape: Shape,
     /// The answer to `GET /user`.
     pub(super) user: Value,
@@ -88,6 +90,7 @@ impl Provider {
             nonce: None,
             audience: CLIENT_ID,
             refuses_refresh: false,
+            is_overloaded: false,
             shape: Shape::OpenId,
             user: Value::Null,
         };
@@ -240,6 +243,9 @@ impl State {
                 self.refresh_requests.fetch_add(1, Ordering::SeqCst);
                 self.refreshes.send_modify(|count| *count += 1);
                 self.held.subscribe().wait_for(|held| !held).await.unwrap();
+                if self.manner.lock().unwrap().is_overloaded {
+                    return respond(503, "{}");
+                }
                 let presented = one("refresh_token").unwrap();
                 let mut known = self.refresh_tokens.lock().unwrap();
                 let at = known.iter().position(|token| token == presented);
