@@ -40,6 +40,9 @@ pub struct RedisStorage {
     pub read_timeout: GoDuration,
     /// How long sending a command may take.
     pub write_timeout: GoDuration,
+    /// How many replicas must have a write before it counts; use [`acks`](Self::acks), which knows the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica_acks: Option<u32>,
     /// Beginning of every key.
     pub key_prefix: String,
 }
@@ -58,12 +61,19 @@ impl Default for RedisStorage {
             dial_timeout: GoDuration::from_secs(5),
             read_timeout: GoDuration::from_secs(3),
             write_timeout: GoDuration::from_secs(3),
+            replica_acks: None,
             key_prefix: "thv:".to_owned(),
         }
     }
 }
 
 impl RedisStorage {
+    /// How many replicas must have a write before it counts: as configured, else 1 where Sentinels may promote a replica at any
+    /// time, and 0 elsewhere.
+    pub fn acks(&self) -> u32 {
+        self.replica_acks.unwrap_or(u32::from(self.sentinel_config.is_some()))
+    }
+
     /// What to connect to. `None` only before validation.
     pub fn topology(&self) -> Option<RedisTopology<'_>> {
         match (&self.addr, &self.sentinel_config) {

@@ -153,6 +153,7 @@ fn storage() -> Storage {
             dial_timeout: GoDuration::default(),
             read_timeout: GoDuration::default(),
             write_timeout: GoDuration::default(),
+            replica_acks: Some(1),
             key_prefix: text(),
         }),
         encryption_key_secret_refs: vec![secret()],
