@@ -10,7 +10,7 @@ use thv_store::records::PendingAuthorization;
 use crate::browser::{BrowserSecret, Cookie};
 use crate::chain::{Leg, Requirement, asked_upstream};
 use crate::consent::is_cross_site;
-use crate::login::{Login, login_gone};
+use crate::login::{Login, is_away, login_gone};
 use crate::pages::{self, ContinuePage, Step, StepState};
 use crate::respond::{AuthorizationError, PageError, RedirectError};
 use crate::server::AuthServer;
@@ -33,7 +33,7 @@ impl AuthServer {
         let browser = browser.ok_or_else(login_gone)?;
         let key = sha256(state.as_bytes());
         let pending = inner.stores.pending.load(&key, &browser.digest(), inner.clock.now()).await?;
-        let pending = pending.ok_or_else(login_gone)?;
+        let pending = pending.filter(|pending| !is_away(pending)).ok_or_else(login_gone)?;
         let leg = inner.chain.leg(&pending.upstream).ok_or_else(login_gone)?;
         Ok(pages::continue_login(&self.progress_page(state, leg, &pending)))
     }
@@ -91,6 +91,9 @@ impl AuthServer {
         let field = |name| form.one(name).ok().flatten();
         let state = field("state").ok_or_else(login_gone)?;
         let pending = self.take_pending(state, headers).await?;
+        if is_away(&pending) {
+            return Err(login_gone().into());
+        }
         let leg = self.inner.chain.leg(&pending.upstream).ok_or_else(login_gone)?;
         let mut login = Login::of(pending);
         let Some(progress) = &mut login.progress else { return Err(login_gone().into()) };

@@ -88,6 +88,8 @@ impl AuthServer {
         let browser = browser.ok_or_else(login_gone)?;
         let key = sha256(state.as_bytes());
         let pending = inner.stores.pending.load(&key, &browser.digest(), inner.clock.now()).await?;
+        // Our own login page is the first leg and no other.
+        let pending = pending.filter(|pending| pending.progress.is_none());
         Ok((users, state, pending.ok_or_else(login_gone)?))
     }
 

@@ -10,22 +10,16 @@ use thv_jose::digest::sha256;
 use thv_oauth::error::ErrorCode;
 use thv_oauth::params;
 use thv_oauth::pkce::CodeVerifier;
-use thv_store::records::{
-    ApprovedRequest, LoginProgress, PendingAuthorization, Session, SessionId, Subject, UpstreamTokens,
-    VaultEntry,
-};
+use thv_store::records::{ApprovedRequest, LoginProgress, PendingAuthorization, Subject, UpstreamTokens};
 use thv_store::{StoreError, Take};
 
 use crate::authorize::RedirectProven;
-use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS, SIGN_IN_SECONDS, SignIn};
+use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS, SignIn};
 use crate::chain::{Leg, Requirement, asked_upstream};
 use crate::limits::source_key;
 use crate::respond::{AuthorizationError, PageError, RedirectError, see_other};
 use crate::server::{AuthServer, Source};
 use crate::upstream::{UpstreamError, UpstreamRequest};
-
-/// How long the legs of a login may take together. Upstream tokens that no grant uses by then are gone.
-const UNFINISHED: Duration = Duration::from_secs(3600);
 
 /// A login on its way.
 pub(crate) struct Login {
@@ -115,27 +109,6 @@ impl AuthServer {
             }
         }
         Ok(None)
-    }
-
-    /// The session of a sign-in, if it is still there, the same user's, and outlives what a user may take for a login.
-    async fn own_session(&self, sign_in: &SignIn) -> Result<Option<SessionId>, StoreError> {
-        let (inner, now) = (&self.inner, self.inner.clock.now());
-        let session = inner.stores.sessions.load(&sign_in.session, now).await?;
-        let (sub, needed_until) = (&sign_in.subject.sub, now + Duration::from_secs(FLOW_SECONDS));
-        let session = session.map(|session| session.value);
-        let session =
-            session.filter(|session| session.subject.sub == *sub && session.expires_at > needed_until);
-        Ok(session.map(|session| session.id))
-    }
-
-    async fn new_session(&self, subject: Subject) -> Result<SessionId, StoreError> {
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let expires_at = now + Duration::from_secs(SIGN_IN_SECONDS);
-        let session = Session { id: SessionId::random(), subject, grants: Vec::new(), expires_at };
-        let id = session.id;
-        inner.stores.sessions.insert(session, now).await?;
-        Ok(id)
     }
 
     /// Sends the browser to an upstream (or to our own login page).
@@ -274,27 +247,6 @@ impl AuthServer {
         }
         let progress = LoginProgress { failure: None, ..progress };
         self.advance(Login { progress: Some(progress), ..login }, headers).await
-    }
-
-    /// Keeps tokens for as long as a grant uses them, and until the login is finished; `false` when there is no such session
-    /// any more.
-    async fn keep_tokens(&self, session: &SessionId, tokens: UpstreamTokens) -> Result<bool, StoreError> {
-        let inner = &self.inner;
-        let (rows, now) = (&inner.stores.upstream_tokens, inner.clock.now());
-        let Some(row) = inner.stores.sessions.load(session, now).await? else {
-            inner.vault.revoke(tokens);
-            return Ok(false);
-        };
-        let used_until = row.value.grants.iter().map(|(_, end)| *end).max().unwrap_or(now);
-        let until = used_until.max(now + UNFINISHED).min(row.value.expires_at);
-        let before = rows.load(session, &tokens.provider, now).await?;
-        let login = before.as_ref().map_or(1, |row| row.value.login.saturating_add(1));
-        // A new login does not make the upstream another one.
-        let rotates = before.and_then(|row| row.value.rotates);
-        rows.put(session, VaultEntry { tokens, rotates, intent: None, login }, until, now).await?;
-        // Grants that rest on the session use the new tokens from now on.
-        self.upstream_tokens_changed(session).await;
-        Ok(true)
     }
 
     async fn user_is_known(

@@ -1,11 +1,65 @@
-//! The end of grants and sessions, with everything that hangs on them.
+//! Login sessions: their beginning, the upstream tokens in them, and the end of sessions and grants with everything that
+//! hangs on them.
 
-use thv_store::records::{GrantId, SessionId};
+use std::time::Duration;
+
+use thv_store::records::{GrantId, Session, SessionId, Subject, UpstreamTokens, VaultEntry};
 use thv_store::{Event, StoreError};
 
+use crate::browser::{FLOW_SECONDS, SIGN_IN_SECONDS, SignIn};
 use crate::server::AuthServer;
 
+/// How long the legs of a login may take together. Upstream tokens that no grant uses by then are gone.
+const UNFINISHED: Duration = Duration::from_secs(3600);
+
 impl AuthServer {
+    /// The session of a sign-in, if it is still there, the same user's, and outlives what a user may take for a login.
+    pub(crate) async fn own_session(&self, sign_in: &SignIn) -> Result<Option<SessionId>, StoreError> {
+        let (inner, now) = (&self.inner, self.inner.clock.now());
+        let session = inner.stores.sessions.load(&sign_in.session, now).await?;
+        let (sub, needed_until) = (&sign_in.subject.sub, now + Duration::from_secs(FLOW_SECONDS));
+        let session = session.map(|session| session.value);
+        let session =
+            session.filter(|session| session.subject.sub == *sub && session.expires_at > needed_until);
+        Ok(session.map(|session| session.id))
+    }
+
+    /// A session for a user who has just signed in.
+    pub(crate) async fn new_session(&self, subject: Subject) -> Result<SessionId, StoreError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let expires_at = now + Duration::from_secs(SIGN_IN_SECONDS);
+        let session = Session { id: SessionId::random(), subject, grants: Vec::new(), expires_at };
+        let id = session.id;
+        inner.stores.sessions.insert(session, now).await?;
+        Ok(id)
+    }
+
+    /// Keeps tokens for as long as a grant uses them, and until the login is finished; `false` when there is no such session
+    /// any more.
+    pub(crate) async fn keep_tokens(
+        &self,
+        session: &SessionId,
+        tokens: UpstreamTokens,
+    ) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        let (rows, now) = (&inner.stores.upstream_tokens, inner.clock.now());
+        let Some(row) = inner.stores.sessions.load(session, now).await? else {
+            inner.vault.revoke(tokens);
+            return Ok(false);
+        };
+        let used_until = row.value.grants.iter().map(|(_, end)| *end).max().unwrap_or(now);
+        let until = used_until.max(now + UNFINISHED).min(row.value.expires_at);
+        let before = rows.load(session, &tokens.provider, now).await?;
+        let login = before.as_ref().map_or(1, |row| row.value.login.saturating_add(1));
+        // A new login does not make the upstream another one.
+        let rotates = before.and_then(|row| row.value.rotates);
+        rows.put(session, VaultEntry { tokens, rotates, intent: None, login }, until, now).await?;
+        // Grants that rest on the session use the new tokens from now on.
+        self.upstream_tokens_changed(session).await;
+        Ok(true)
+    }
+
     /// Ends a grant: its refresh tokens and its access tokens, and when no other grant rests on its session, the session
     /// with its upstream tokens. What depends on the grant goes first: if the store fails in between, ending it again
     /// finds the rest.
