@@ -35,7 +35,8 @@ pub(crate) async fn run() -> Result<(), BenchError> {
 async fn drive(plan: Plan) -> Result<Outcome, BenchError> {
     let requesters = Requester::open_all(plan.server, plan.work).await?;
     let window = Window::after(Duration::from_millis(plan.warmup_ms), Duration::from_millis(plan.measure_ms));
-    let cpu = std::thread::spawn(move || window.cpu_time(plan.server_pid));
+    let watched = [plan.server_pid, plan.store_pid];
+    let cpu = std::thread::spawn(move || window.cpu_times(watched));
     let finished = match plan.pace {
         Pace::Closed => closed::drive(requesters, window).await?,
         Pace::Open { requests_per_second } => open::drive(requesters, window, requests_per_second).await?,
@@ -73,12 +74,21 @@ impl Window {
         (self.closes - self.opens).as_secs_f64()
     }
 
-    /// CPU time that the server used inside the window. Blocks until the window has closed.
-    fn cpu_time(&self, server: Option<u32>) -> Result<Option<Duration>, BenchError> {
-        let Some(pid) = server else { return Ok(None) };
+    /// CPU time that each process used inside the window. Blocks until the window has closed.
+    fn cpu_times<const N: usize>(
+        &self,
+        processes: [Option<u32>; N],
+    ) -> Result<[Option<Duration>; N], BenchError> {
+        let read = || processes.map(|pid| pid.map(process::cpu_time));
         std::thread::sleep(self.opens.saturating_duration_since(Instant::now()));
-        let before = process::cpu_time(pid)?;
+        let before = read();
         std::thread::sleep(self.closes.saturating_duration_since(Instant::now()));
-        Ok(Some(process::cpu_time(pid)?.saturating_sub(before)))
+        let mut used = [None; N];
+        for (used, (before, after)) in used.iter_mut().zip(before.into_iter().zip(read())) {
+            if let (Some(before), Some(after)) = (before, after) {
+                *used = Some(after?.saturating_sub(before?));
+            }
+        }
+        Ok(used)
     }
 }

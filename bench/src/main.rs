@@ -11,6 +11,8 @@ mod load;
 mod login;
 mod micro;
 mod process;
+mod provider;
+mod redis;
 mod serve;
 mod suite;
 
@@ -42,11 +44,13 @@ enum Command {
     #[command(subcommand)]
     Baseline(baseline::Kind),
     /// Answers `tools/call` with a small JSON body on a free port of 127.0.0.1 and prints its address
-    Backend,
+    Backend(backend::Options),
+    /// Logs a user in as an OAuth 2.0 provider on a free port of 127.0.0.1 and prints its address
+    Provider,
     /// Reads a plan (JSON) on stdin, drives the server with it, and prints the outcome (JSON)
     Load,
     /// Times single operations in this process
-    Micro,
+    Micro(micro::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,9 +69,12 @@ fn run(command: Command) -> Result<ExitCode, BenchError> {
         Command::Baseline(kind) => {
             multi_threaded()?.block_on(baseline::run(kind)).map(|()| ExitCode::SUCCESS)
         }
-        Command::Backend => single_threaded()?.block_on(backend::run()).map(|()| ExitCode::SUCCESS),
+        Command::Backend(options) => {
+            single_threaded()?.block_on(backend::run(options)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Provider => single_threaded()?.block_on(provider::run()).map(|()| ExitCode::SUCCESS),
         Command::Load => single_threaded()?.block_on(load::run()).map(|()| ExitCode::SUCCESS),
-        Command::Micro => micro::run().map(|()| ExitCode::SUCCESS),
+        Command::Micro(options) => micro::run(&options).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod client_document;
 mod known_token;
+mod records;
 
 use std::hint::black_box;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -12,6 +14,7 @@ use std::time::Instant;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
 
 use crate::baseline::Signer;
 use crate::error::{BenchError, During as _};
@@ -19,11 +22,22 @@ use crate::error::{BenchError, During as _};
 /// Batches per operation; the median of them is reported.
 const BATCHES: usize = 21;
 
+/// Where the operations that need others run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Core of Redis
+    #[arg(long, default_value_t = 0)]
+    redis_core: usize,
+    /// Directory for SQLite databases [default: the system's for temporary files]
+    #[arg(long)]
+    store_dir: Option<PathBuf>,
+}
+
 /// Prints the median time of each operation.
 ///
 /// # Errors
-/// When the crypto library fails or stdout is gone.
-pub(crate) fn run() -> Result<(), BenchError> {
+/// When the crypto library fails, a store cannot be had, or stdout is gone.
+pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
     let signer = Signer::new(0).during("making the signing key")?;
     let token = signer.access_token().during("signing a token")?;
     let (signed, signature) = token.rsplit_once('.').unwrap_or_default();
@@ -34,7 +48,8 @@ pub(crate) fn run() -> Result<(), BenchError> {
     report("sign an access token, ES256", 500, || signer.access_token().is_ok())?;
     report("verify its signature, ES256", 500, || public.verify(signed.as_bytes(), &signature).is_ok())?;
     known_token::run()?;
-    client_document::run()
+    client_document::run()?;
+    records::run(options)
 }
 
 /// What a future gives that has nothing to wait for.

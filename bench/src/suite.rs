@@ -1,11 +1,14 @@
 //! Every scenario, one after the other, on two cores.
 
 mod bed;
+mod families;
 mod figures;
 mod footprint;
 mod paired;
 mod report;
 mod scenarios;
+mod stored;
+mod stores;
 mod subject;
 
 use std::path::PathBuf;
@@ -24,7 +27,7 @@ pub(crate) struct Options {
     /// The `thv` binary [default: the one beside this program]
     #[arg(long)]
     thv: Option<PathBuf>,
-    /// Configuration given to `thv serve --dev` with `-c`
+    /// Configuration given to `thv serve --dev` with `-c`; the scenarios on stores have their own
     #[arg(long)]
     config: Option<PathBuf>,
     /// Which scenarios [default: all]
@@ -51,6 +54,12 @@ pub(crate) struct Options {
     /// Core of the load and of the backend
     #[arg(long, default_value_t = 1)]
     load_core: usize,
+    /// Core of Redis [default: that of the load]
+    #[arg(long)]
+    redis_core: Option<usize>,
+    /// Directory for SQLite databases [default: the system's for temporary files]
+    #[arg(long)]
+    store_dir: Option<PathBuf>,
     /// How often the start is timed
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     starts: u32,
@@ -85,6 +94,10 @@ enum Scenario {
     Refresh,
     /// Binary size, start, memory
     Process,
+    /// The refresh grant on SQLite and Redis against the same on the memory store
+    StoreRefresh,
+    /// `tools/call` with an injected token on Redis: against the memory store, and Redis commands
+    StoreToolsCall,
 }
 
 impl Options {
@@ -116,6 +129,12 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, BenchError> {
     }
     if options.wants(Scenario::Process) && !options.calibrate {
         footprint::measure(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::StoreRefresh) && !options.calibrate {
+        stores::refresh(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::StoreToolsCall) && !options.calibrate {
+        stores::tools_call(&bed, &mut report).await?;
     }
     report.finish(options.json.as_deref())?;
     let failed = options.check && !report.all_met();

@@ -16,6 +16,9 @@ pub(crate) struct Outcome {
     pub(crate) throughput: f64,
     /// CPU time that the server used inside the window, per request.
     pub(crate) cpu_micros_per_request: Option<f64>,
+    /// CPU time that the server's store used inside the window, per request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store_cpu_micros_per_request: Option<f64>,
     /// Share of the window in which the server was on a core; well below 1, something else was the bottleneck.
     pub(crate) server_busy: Option<f64>,
     /// How long answers took.
@@ -38,15 +41,21 @@ pub(crate) struct Latency {
 impl Outcome {
     /// Sums up what the connections brought home.
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^52")]
-    pub(super) fn of(finished: Vec<Finished>, window: Window, cpu: Option<Duration>) -> Self {
+    pub(super) fn of(
+        finished: Vec<Finished>,
+        window: Window,
+        [cpu, store_cpu]: [Option<Duration>; 2],
+    ) -> Self {
         let mut latencies: Vec<Duration> =
             finished.iter().flat_map(|one| one.latencies.iter().copied()).collect();
         latencies.sort_unstable();
         let requests = latencies.len();
+        let per_request = |cpu: Duration| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64;
         Self {
             requests,
             throughput: requests as f64 / window.seconds(),
-            cpu_micros_per_request: cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64),
+            cpu_micros_per_request: cpu.map(per_request),
+            store_cpu_micros_per_request: store_cpu.map(per_request),
             server_busy: cpu.map(|cpu| cpu.as_secs_f64() / window.seconds()),
             latency: Latency::of(&latencies),
             chains: finished.into_iter().filter_map(|one| one.requester.into_chain()).collect(),

@@ -11,6 +11,9 @@ pub(crate) struct Plan {
     pub(crate) server: SocketAddr,
     /// Whose CPU time is reported.
     pub(crate) server_pid: Option<u32>,
+    /// The server's store, when that is a process too: its CPU time is reported beside.
+    #[serde(default)]
+    pub(crate) store_pid: Option<u32>,
     /// What is requested.
     pub(crate) work: Work,
     /// When it is requested.

@@ -11,8 +11,9 @@ use super::form;
 use crate::client::{Answer, Connection};
 use crate::error::{BenchError, During as _};
 
-/// One user's browser, talking to one server.
+/// One user's browser, talking to one server and, in passing, to those that it is redirected to.
 pub(super) struct Browser {
+    server: SocketAddr,
     connection: Connection,
     host: HeaderValue,
     cookies: BTreeMap<String, String>,
@@ -26,7 +27,7 @@ impl Browser {
     pub(super) async fn open(server: SocketAddr, source: Option<IpAddr>) -> Result<Self, BenchError> {
         let connection = Connection::open(server, source).await?;
         let host = HeaderValue::try_from(server.to_string()).during("writing the host")?;
-        Ok(Self { connection, host, cookies: BTreeMap::new() })
+        Ok(Self { server, connection, host, cookies: BTreeMap::new() })
     }
 
     /// Forgets all cookies: the next request is another user's.
@@ -34,8 +35,12 @@ impl Browser {
         self.cookies.clear();
     }
 
-    /// Fetches a page. An absolute URL is taken for this server's own.
+    /// Fetches a page. An absolute URL is taken for this server's own, unless it names another address.
     pub(super) async fn get(&mut self, url: &str) -> Result<Answer, BenchError> {
+        if let Some(other) = address(url).filter(|address| *address != self.server) {
+            let mut visit = Self::open(other, None).await?;
+            return visit.send(Method::GET, url, None, String::new()).await;
+        }
         self.send(Method::GET, url, None, String::new()).await
     }
 
@@ -89,6 +94,12 @@ impl Browser {
     }
 }
 
+/// The address in an absolute URL whose authority is one.
+fn address(url: &str) -> Option<SocketAddr> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?']).next()?.parse().ok()
+}
+
 /// Path and query of a URL that may be absolute.
 fn local(url: &str) -> &str {
     let Some((_, rest)) = url.split_once("://") else { return url };
@@ -98,6 +109,13 @@ fn local(url: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_found_in_an_absolute_url_only() {
+        assert_eq!(address("http://127.0.0.1:81/a?b=http://127.0.0.1:82"), Some(([127, 0, 0, 1], 81).into()));
+        assert_eq!(address("http://localhost:81/"), None);
+        assert_eq!(address("/oauth/consent"), None);
+    }
 
     #[test]
     fn an_absolute_url_is_reduced_to_its_path() {

@@ -23,7 +23,7 @@ pub(crate) fn encode(fields: &[(&str, &str)]) -> String {
 }
 
 /// The decoded value of a query parameter.
-pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
     Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
 }

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use thv_authserver::cimd::CimdSettings;
 use thv_authserver::upstream::Upstream;
 use thv_authserver::upstream::local::LocalUsers;
-use thv_authserver::{AuthServer, ConsentMode, Parts, RegistrationRetention, Settings, Source};
+use thv_authserver::{AuthServer, ConsentMode, LoginChain, Parts, RegistrationRetention, Settings, Source};
 use thv_clock::SystemClock;
 use thv_egress::freshness::Bounds;
 use thv_egress::{Client, Policy, Roots};
@@ -98,7 +98,7 @@ fn server() -> Result<AuthServer, BenchError> {
     Ok(AuthServer::new(Parts {
         settings: settings()?,
         pinned_documents: HashMap::new(),
-        upstream: Upstream::local("local", LocalUsers::development("local", "dev")),
+        chain: LoginChain::single(Upstream::local("local", LocalUsers::development("local", "dev"))),
         stores: stores(Capacity::default()),
         keys: Reloadable::new(KeyRing::new(vec![key]).during("making a key ring")?),
         hmac: Reloadable::new(hmac),

@@ -9,6 +9,7 @@ use super::Options;
 use crate::error::{BenchError, During as _};
 use crate::load::{Outcome, Plan};
 use crate::process::{Output, Pinned};
+use crate::redis::Redis;
 
 /// The programs, the cores and the options.
 pub(super) struct Bed<'a> {
@@ -47,6 +48,26 @@ impl<'a> Bed<'a> {
     /// Starts the backend on the load's core.
     pub(super) fn backend(&self) -> Result<Server, BenchError> {
         self.ours(self.options.load_core, vec!["backend"])
+    }
+
+    /// Starts, on the load's core, a backend that insists on an `Authorization`.
+    pub(super) fn demanding_backend(&self, authorization: &str) -> Result<Server, BenchError> {
+        self.ours(self.options.load_core, vec!["backend", "--authorization", authorization])
+    }
+
+    /// Starts the upstream provider on the load's core.
+    pub(super) fn provider(&self) -> Result<Server, BenchError> {
+        self.ours(self.options.load_core, vec!["provider"])
+    }
+
+    /// Starts Redis on its core.
+    pub(super) fn redis(&self) -> Result<Redis, BenchError> {
+        Redis::start(self.options.redis_core.unwrap_or(self.options.load_core))
+    }
+
+    /// How many connections the load opens.
+    pub(super) fn connections(&self) -> usize {
+        usize::try_from(self.options.connections).unwrap_or(usize::MAX)
     }
 
     fn ours(&self, core: usize, args: Vec<&str>) -> Result<Server, BenchError> {

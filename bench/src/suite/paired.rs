@@ -9,8 +9,10 @@ use crate::load::{Outcome, Pace, Plan, Work};
 
 /// One of the two servers and the work that it is given.
 pub(super) struct Side<'a> {
-    pub(super) server: &'a Server,
-    pub(super) work: Work,
+    name: &'static str,
+    server: &'a Server,
+    work: Work,
+    store_pid: Option<u32>,
 }
 
 /// Both outcomes of one round.
@@ -23,6 +25,8 @@ pub(super) struct Round {
 /// All rounds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Comparison {
+    /// What baseline and subject are called.
+    sides: [&'static str; 2],
     rounds: Vec<Round>,
 }
 
@@ -46,14 +50,33 @@ pub(super) fn compare(
             Round { baseline: baseline.run(bed, pace)?, subject: first }
         });
     }
-    Ok(Comparison { rounds })
+    Ok(Comparison { sides: [baseline.name, subject.name], rounds })
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    /// A server under the name that the report gives it.
+    pub(super) fn new(name: &'static str, server: &'a Server, work: Work) -> Self {
+        Self { name, server, work, store_pid: None }
+    }
+
+    /// With the process of its store, whose CPU time is reported beside the server's.
+    pub(super) fn with_store(self, pid: Option<u32>) -> Self {
+        Self { store_pid: pid, ..self }
+    }
+
+    /// One run that is not reported.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(super) fn warm_up(&mut self, bed: &Bed<'_>) -> Result<(), BenchError> {
+        self.run(bed, Pace::Closed).map(drop)
+    }
+
     fn run(&mut self, bed: &Bed<'_>, pace: Pace) -> Result<Outcome, BenchError> {
         let mut outcome = bed.load(&Plan {
             server: self.server.address,
             server_pid: Some(self.server.process.pid()),
+            store_pid: self.store_pid,
             work: self.work.clone(),
             pace,
             warmup_ms: bed.options.warmup_ms,
@@ -71,6 +94,23 @@ impl Side<'_> {
 impl Comparison {
     fn spread(&self, of: impl Fn(&Round) -> f64) -> Spread {
         Spread::of(self.rounds.iter().map(of))
+    }
+
+    /// What baseline and subject are called.
+    pub(super) fn sides(&self) -> [&'static str; 2] {
+        self.sides
+    }
+
+    /// CPU microseconds per request of the subject's store, where that is a process of its own.
+    pub(super) fn store_cpu_micros(&self) -> Option<Spread> {
+        let each: Option<Vec<f64>> =
+            self.rounds.iter().map(|round| round.subject.store_cpu_micros_per_request).collect();
+        each.map(Spread::of)
+    }
+
+    /// Requests that the subject answered while it was measured.
+    pub(super) fn subject_requests(&self) -> usize {
+        self.rounds.iter().map(|round| round.subject.requests).sum()
     }
 
     /// The subject's throughput as a share of the baseline's.

@@ -66,7 +66,7 @@ impl Report {
             if options.calibrate { "; CALIBRATION: baselines against themselves" } else { "" }
         ))?;
         say(&format!(
-            "{:<52} {:>10} {:>10} {:>10} {:<6} {:<8}",
+            "{:<60} {:>10} {:>10} {:>10} {:<6} {:<8}",
             "figure", "median", "min", "max", "unit", "goal"
         ))?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl Report {
         };
         let [median, min, max] = [median, min, max].map(number);
         let row = format!(
-            "{:<52} {median:>10} {min:>10} {max:>10} {:<6} {goal:<8} {verdict}",
+            "{:<60} {median:>10} {min:>10} {max:>10} {:<6} {goal:<8} {verdict}",
             figure.name, figure.unit
         );
         say(row.trim_end())?;
@@ -102,10 +102,15 @@ impl Report {
         Ok(())
     }
 
-    /// The figures of a closed-loop comparison. Both ratios are judged: when the load's core and not the server's was
+    /// The figures of a closed-loop comparison. Both ratios are judged, if there is a goal: when the load's core and not the server's was
     /// the bottleneck, the ratio of throughputs flatters and the ratio of CPU times does not.
-    pub(super) fn throughput(&mut self, name: &str, seen: &Comparison, goal: Goal) -> Result<(), BenchError> {
-        let [baseline, subject] = self.sides();
+    pub(super) fn throughput(
+        &mut self,
+        name: &str,
+        seen: &Comparison,
+        goal: Option<Goal>,
+    ) -> Result<(), BenchError> {
+        let [baseline, subject] = seen.sides();
         let pairs = [
             ("throughput", "1/s", seen.throughputs()),
             ("CPU per request", "µs", seen.cpu_micros()),
@@ -115,8 +120,18 @@ impl Report {
             self.add(Figure::new(format!("{name}: {what}, {baseline}"), unit, of_baseline))?;
             self.add(Figure::new(format!("{name}: {what}, {subject}"), unit, of_subject))?;
         }
-        self.add(Figure::judged(format!("{name}: ratio of throughputs"), "", seen.throughput_ratio(), goal))?;
-        self.add(Figure::judged(format!("{name}: ratio of CPU times"), "", seen.cpu_ratio(), goal))?;
+        if let Some(cpu) = seen.store_cpu_micros() {
+            self.add(Figure::new(format!("{name}: CPU of the store per request"), "µs", cpu))?;
+        }
+        let ratios =
+            [("ratio of throughputs", seen.throughput_ratio()), ("ratio of CPU times", seen.cpu_ratio())];
+        for (what, ratio) in ratios {
+            let name = format!("{name}: {what}");
+            self.add(match goal {
+                Some(goal) => Figure::judged(name, "", ratio, goal),
+                None => Figure::new(name, "", ratio),
+            })?;
+        }
         self.comparisons.push((format!("{name}, closed loop"), seen.clone()));
         Ok(())
     }
@@ -129,7 +144,7 @@ impl Report {
         rate: f64,
         goal: Goal,
     ) -> Result<(), BenchError> {
-        let [baseline, subject] = self.sides();
+        let [baseline, subject] = seen.sides();
         let [of_baseline, of_subject] = seen.p99();
         self.add(Figure::new(format!("{name}: half load"), "1/s", Spread::single(rate)))?;
         self.add(Figure::new(format!("{name}: p99 at half load, {baseline}"), "µs", of_baseline))?;
@@ -139,10 +154,6 @@ impl Report {
         self.add(added.undecided_if(disturbed))?;
         self.comparisons.push((format!("{name}, open loop"), seen.clone()));
         Ok(())
-    }
-
-    fn sides(&self) -> [&'static str; 2] {
-        if self.calibration { ["baseline", "its copy"] } else { ["baseline", "thv"] }
     }
 
     /// Writes the JSON file, if one is wanted.

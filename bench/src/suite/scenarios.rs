@@ -1,29 +1,30 @@
-//! The three comparisons.
+//! The comparisons with bare servers.
 
 use std::net::SocketAddr;
 
 use http::header;
 
-use super::bed::{Bed, Server};
+use super::bed::Bed;
+use super::families::Families;
 use super::figures::Goal;
 use super::paired::{self, Side};
 use super::report::Report;
 use super::subject;
 use crate::client::Connection;
 use crate::error::{BenchError, During as _};
-use crate::load::{Pace, RefreshChain, Work};
+use crate::load::{Pace, Work};
 use crate::login::{Endpoints, PublicClient};
 
 const DISCOVERY: &str = "/.well-known/oauth-authorization-server";
 
-/// How many connections the load opens.
-fn connections(bed: &Bed<'_>) -> usize {
-    usize::try_from(bed.options.connections).unwrap_or(usize::MAX)
-}
-
-/// Sizes and tokens that a calibration uses, having no `thv` to ask.
+/// What a calibration uses, having no `thv` to ask.
 const CALIBRATION_BODY: usize = 1000;
 const CALIBRATION_TOKEN: &str = "calibration";
+
+/// What the report calls the two sides.
+fn sides(bed: &Bed<'_>) -> [&'static str; 2] {
+    ["baseline", if bed.options.calibrate { "its copy" } else { "thv" }]
+}
 
 /// Authenticated `tools/call` through the gateway against the bare proxy: throughput, then latency at half of it.
 pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchError> {
@@ -40,17 +41,20 @@ pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(),
         (started.server, grant.access_token)
     };
     let work = tools_call_work(bed, &token);
-    let [mut baseline, mut subject] = [&baseline, &subject].map(|server| Side { server, work: work.clone() });
+    let [bare, ours] = sides(bed);
+    let mut baseline = Side::new(bare, &baseline, work.clone());
+    let mut subject = Side::new(ours, &subject, work);
 
     let closed = paired::compare(bed, &mut baseline, &mut subject, Pace::Closed)?;
-    report.throughput("tools/call", &closed, Goal::AtLeast(0.70))?;
+    report.throughput("tools/call", &closed, Some(Goal::AtLeast(0.70)))?;
 
     let requests_per_second = closed.throughputs()[1].median / 2.0;
     let open = paired::compare(bed, &mut baseline, &mut subject, Pace::Open { requests_per_second })?;
     report.latency("tools/call", &open, requests_per_second, Goal::AtMost(1000.0))
 }
 
-fn tools_call_work(bed: &Bed<'_>, token: &str) -> Work {
+/// `tools/call` with an access token, on every connection the same.
+pub(super) fn tools_call_work(bed: &Bed<'_>, token: &str) -> Work {
     let headers = [
         (header::CONTENT_TYPE.as_str(), "application/json".to_owned()),
         (header::ACCEPT.as_str(), "application/json, text/event-stream".to_owned()),
@@ -58,7 +62,7 @@ fn tools_call_work(bed: &Bed<'_>, token: &str) -> Work {
         ("mcp-protocol-version", "2025-11-25".to_owned()),
     ];
     Work::Same {
-        connections: connections(bed),
+        connections: bed.connections(),
         method: "POST".into(),
         path: "/mcp".into(),
         headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -79,17 +83,18 @@ pub(super) async fn discovery(bed: &Bed<'_>, report: &mut Report) -> Result<(), 
     };
     let baseline = responder(bytes)?;
     let work = |expect: &str| Work::Same {
-        connections: connections(bed),
+        connections: bed.connections(),
         method: "GET".into(),
         path: DISCOVERY.into(),
         headers: Vec::new(),
         body: String::new(),
         expect: expect.into(),
     };
-    let mut baseline = Side { server: &baseline, work: work("padding") };
-    let mut subject = Side { server: &subject, work: work(expect) };
+    let [bare, ours] = sides(bed);
+    let mut baseline = Side::new(bare, &baseline, work("padding"));
+    let mut subject = Side::new(ours, &subject, work(expect));
     let comparison = paired::compare(bed, &mut baseline, &mut subject, Pace::Closed)?;
-    report.throughput("discovery", &comparison, Goal::AtLeast(0.80))
+    report.throughput("discovery", &comparison, Some(Goal::AtLeast(0.80)))
 }
 
 async fn document_length(server: SocketAddr) -> Result<usize, BenchError> {
@@ -106,46 +111,17 @@ async fn document_length(server: SocketAddr) -> Result<usize, BenchError> {
 pub(super) async fn refresh(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchError> {
     let signer = |bytes: usize| bed.baseline(&["signer", "--body-bytes", &bytes.to_string()]);
     let (subject, families) = if bed.options.calibrate {
-        (signer(CALIBRATION_BODY)?, Families::invented(bed))
+        (signer(CALIBRATION_BODY)?, Families::invented(bed, CALIBRATION_BODY))
     } else {
         let server = subject::start(bed, None)?.server;
         let families = Families::logged_in(bed, &server).await?;
         (server, families)
     };
     let baseline = signer(families.response_bytes)?;
-    let work = Work::Refresh { path: families.path, chains: families.chains };
-    let [mut baseline, mut subject] = [&baseline, &subject].map(|server| Side { server, work: work.clone() });
+    let work = families.work;
+    let [bare, ours] = sides(bed);
+    let mut baseline = Side::new(bare, &baseline, work.clone());
+    let mut subject = Side::new(ours, &subject, work);
     let comparison = paired::compare(bed, &mut baseline, &mut subject, Pace::Closed)?;
-    report.throughput("refresh", &comparison, Goal::AtLeast(0.65))
-}
-
-/// One refresh token family per connection.
-struct Families {
-    path: String,
-    chains: Vec<RefreshChain>,
-    response_bytes: usize,
-}
-
-impl Families {
-    async fn logged_in(bed: &Bed<'_>, server: &Server) -> Result<Self, BenchError> {
-        let endpoints = Endpoints::discover(server.address).await?;
-        let path: http::Uri = endpoints.token.parse().during("reading the token endpoint")?;
-        let mut families = Self { path: path.path().to_owned(), chains: Vec::new(), response_bytes: 0 };
-        for number in 0..bed.options.connections {
-            let mut client = PublicClient::register(server.address, &endpoints, number).await?;
-            let grant = client.log_in().await?;
-            families.response_bytes = grant.response_bytes;
-            families
-                .chains
-                .push(RefreshChain { client_id: client.client_id, refresh_token: grant.refresh_token });
-        }
-        Ok(families)
-    }
-
-    fn invented(bed: &Bed<'_>) -> Self {
-        let chain =
-            RefreshChain { client_id: CALIBRATION_TOKEN.into(), refresh_token: CALIBRATION_TOKEN.into() };
-        let chains = vec![chain; connections(bed)];
-        Self { path: "/oauth/token".into(), chains, response_bytes: CALIBRATION_BODY }
-    }
+    report.throughput("refresh", &comparison, Some(Goal::AtLeast(0.65)))
 }

@@ -1,12 +1,13 @@
 //! `thv serve --dev` as a child process.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::bed::{Bed, Server};
-use crate::error::{BenchError, During as _};
-use crate::process::{Output, Pinned};
+use crate::error::BenchError;
+use crate::process::{Output, Pinned, free_address};
 
 /// How long a start may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,12 +27,24 @@ pub(super) struct Started {
 /// # Errors
 /// When it ends or is not healthy in time.
 pub(super) fn start(bed: &Bed<'_>, backend: Option<SocketAddr>) -> Result<Started, BenchError> {
+    start_with(bed, backend, bed.options.config.as_deref())
+}
+
+/// The same with this configuration.
+///
+/// # Errors
+/// As [`start`].
+pub(super) fn start_with(
+    bed: &Bed<'_>,
+    backend: Option<SocketAddr>,
+    config: Option<&Path>,
+) -> Result<Started, BenchError> {
     let address = free_address()?;
     let mut args = vec!["serve".to_owned(), "--dev".to_owned(), "--listen".to_owned(), address.to_string()];
     if let Some(backend) = backend {
         args.extend(["--target".to_owned(), format!("http://{backend}/mcp")]);
     }
-    if let Some(config) = &bed.options.config {
+    if let Some(config) = config {
         args.extend(["--config".to_owned(), config.display().to_string()]);
     }
     let output = if bed.options.show_log { Output::Shown } else { Output::Muted };
@@ -45,12 +58,6 @@ pub(super) fn start(bed: &Bed<'_>, backend: Option<SocketAddr>) -> Result<Starte
         std::thread::sleep(POLL);
     }
     Ok(Started { ready_after: spawned.elapsed(), server: Server { process, address } })
-}
-
-/// A port that was free a moment ago; `thv` is told its address, so the kernel cannot choose it later.
-fn free_address() -> Result<SocketAddr, BenchError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during("looking for a free port")?;
-    listener.local_addr().during("looking for a free port")
 }
 
 /// Whether `/health` answers 200 now.

@@ -30,8 +30,12 @@ impl Drop for Server {
 }
 
 fn load(server: &Server, work: &Value, pace: &Value) -> Output {
+    load_on(server, work, pace, None)
+}
+
+fn load_on(server: &Server, work: &Value, pace: &Value, store: Option<u32>) -> Output {
     let plan = json!({
-        "server": server.address, "server_pid": server.child.id(), "work": work, "pace": pace,
+        "server": server.address, "server_pid": server.child.id(), "store_pid": store, "work": work, "pace": pace,
         "warmup_ms": 20, "measure_ms": 300,
     });
     let mut child = Command::new(BENCH)
@@ -80,6 +84,27 @@ fn an_answer_without_the_proof_of_work_ends_the_run() {
     let responder = Server::start(&["baseline", "responder", "--body-bytes", "100"]);
     let output = load(&responder, &post("\"result\""), &json!("closed"));
     assert!(!output.status.success() && output.stdout.is_empty());
+}
+
+#[test]
+fn a_request_without_the_injected_token_ends_the_run() {
+    let backend = Server::start(&["backend", "--authorization", "Bearer injected"]);
+    let output = load(&backend, &post("\"result\""), &json!("closed"));
+    assert!(!output.status.success() && output.stdout.is_empty());
+    let mut work = post("\"result\"");
+    work["same"]["headers"] = json!([["authorization", "Bearer injected"]]);
+    assert!(outcome(&load(&backend, &work, &json!("closed")))["requests"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_cpu_time_of_a_store_is_reported_only_when_there_is_one() {
+    let backend = Server::start(&["backend"]);
+    let outcome = outcome(&load(&backend, &post("\"result\""), &json!("closed")));
+    assert!(outcome["cpu_micros_per_request"].as_f64().unwrap() >= 0.0);
+    assert!(outcome.get("store_cpu_micros_per_request").is_none());
+    let with_store = load_on(&backend, &post("\"result\""), &json!("closed"), Some(backend.child.id()));
+    let outcome = self::outcome(&with_store);
+    assert_eq!(outcome["store_cpu_micros_per_request"], outcome["cpu_micros_per_request"]);
 }
 
 #[test]
