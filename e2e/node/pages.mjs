@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { describe, launch, newVisit } from './chromium.mjs';
 import { recordSecret } from './preload.mjs';
 
 const { values: args } = parseArgs({
@@ -47,25 +47,12 @@ function authorizationUrl() {
   })}`;
 }
 
-const browser = await chromium.launch({
-  executablePath: args.chromium,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
+const browser = await launch(args.chromium);
 const screenshots = [];
 
-/** A new browser profile; everything that its console or network complains about is kept. */
+/** One walk in a new browser profile. */
 async function visit(name, options, walk) {
-  const context = await browser.newContext({ viewport: { width: 900, height: 900 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
-  const complaints = [];
-  page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
-  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
-  page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
-  page.on('response', (response) => {
-    if (response.status() >= 400) complaints.push(`status ${response.status()}: ${response.url()}`);
-  });
+  const { context, page, complaints } = await newVisit(browser, options, metadata.issuer);
   const shoot = async (what) => {
     const path = join(args.out, `${name}-${what}.png`);
     await page.screenshot({ path, fullPage: true });
@@ -87,17 +74,6 @@ async function visit(name, options, walk) {
     await context.close();
   }
 }
-
-const describe = (page) => page.evaluate(() => ({
-  lang: document.documentElement.lang,
-  title: document.title,
-  heading: document.querySelector('h1')?.innerText,
-  text: document.body.innerText,
-  background: getComputedStyle(document.body).backgroundColor,
-  viewport: document.querySelector('meta[name=viewport]')?.content,
-  unnamedFields: [...document.querySelectorAll('input:not([type=hidden])')].filter((i) => !i.labels?.length).length,
-  injected: document.querySelectorAll('b').length,
-}));
 
 /** Presses Tab until the wanted control has the focus, as somebody without a mouse does. */
 async function tabTo(page, selector) {

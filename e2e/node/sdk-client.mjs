@@ -110,6 +110,7 @@ if (callback?.has('code')) {
   };
   report.scope = given.scope;
   report.accessToken = renewed.access_token;
+  report.refreshToken = renewed.refresh_token;
   report.tokenType = given.token_type;
   report.expiresIn = given.expires_in;
   await client.close();

@@ -6,13 +6,23 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod error_pages;
 #[cfg(test)]
+mod example;
+#[cfg(test)]
 mod inspector;
+#[cfg(test)]
+mod login_chain;
 #[cfg(test)]
 mod oidc_upstream;
 #[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod registration;
+#[cfg(test)]
+mod replicas;
 #[cfg(test)]
 mod sdk_client;
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! A gateway as in production: configured by a file alone, an OpenID provider as upstream, an MCP server behind it.
 
-use serde_json::Value;
-
 use super::gateway::{Gateway, free_port};
 use super::program::Program;
+use super::provider::Provider;
 use super::scene::Scene;
 
 /// The gateway's secret at the provider.
@@ -12,7 +11,7 @@ const CLIENT_SECRET: &str = "the gateway's secret at the provider";
 /// The three programs.
 pub(crate) struct Production {
     pub(crate) gateway: Gateway,
-    pub(crate) provider: Program,
+    pub(crate) provider: Provider,
     _server: Program,
 }
 
@@ -35,7 +34,15 @@ impl Production {
         } else {
             (format!("http://127.0.0.1:{port}"), "null".to_owned())
         };
-        let (provider, issuer) = start_provider(scene, &origin, settings.token_seconds).await;
+        let callback = format!("{origin}/oauth/callback");
+        let seconds = settings.token_seconds.to_string();
+        let client = ["--redirect-uri", &callback, "--client-secret", CLIENT_SECRET];
+        let provider = Provider::oidc(
+            scene,
+            "oidc-upstream",
+            &[&client[..], &["--access-token-seconds", &seconds]].concat(),
+        )
+        .await;
         let server = scene.node("mcp-server", &["mcp-server.mjs"]);
         let listening = server.event("where it listens", |event| event["url"].is_string()).await;
         let yaml = format!(
@@ -61,6 +68,7 @@ authServer:
 egress: {{allowCidrs: [127.0.0.0/8], caBundle: {ca}}}
 ",
             state = scene.path("state").display(),
+            issuer = provider.issuer,
             backend = listening["url"].as_str().unwrap(),
             clients = settings.clients,
             secret = scene.write("provider-client-secret", CLIENT_SECRET).display(),
@@ -69,20 +77,4 @@ egress: {{allowCidrs: [127.0.0.0/8], caBundle: {ca}}}
         let gateway = Gateway::configured(scene, &[], &origin, &yaml).await;
         Self { gateway, provider, _server: server }
     }
-
-    /// The tokens that the provider handed out, by grant.
-    pub(crate) fn handed_out(&self, grant: &str) -> Vec<Value> {
-        let ours = |event: &Value| event["event"] == "token" && event["grant"] == grant;
-        self.provider.events().into_iter().filter(ours).collect()
-    }
-}
-
-async fn start_provider(scene: &Scene, origin: &str, token_seconds: u32) -> (Program, String) {
-    let callback = format!("{origin}/oauth/callback");
-    let seconds = token_seconds.to_string();
-    let gateway = ["--redirect-uri", &callback, "--client-secret", CLIENT_SECRET];
-    let arguments = [&["oidc-upstream.mjs"], &gateway[..], &["--access-token-seconds", &seconds]].concat();
-    let provider = scene.node("oidc-upstream", &arguments);
-    let listening = provider.event("that it listens", |event| event["event"] == "listening").await;
-    (provider, listening["issuer"].as_str().unwrap().to_owned())
 }

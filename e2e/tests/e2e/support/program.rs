@@ -86,6 +86,12 @@ impl Program {
         self.ended().await
     }
 
+    /// Ends the program at once, as a crash does: all it printed.
+    pub(crate) async fn kill(mut self) -> String {
+        self.child.start_kill().unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.ended().await.1
+    }
+
     /// Waits for the program to end by itself: its exit status and all it printed.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {

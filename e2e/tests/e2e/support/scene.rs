@@ -38,6 +38,11 @@ impl Scene {
         self.folder.path().join(name)
     }
 
+    /// The test's own folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where logs and screenshots are kept.
     pub(crate) fn artifacts(&self) -> &Path {
         &self.artifacts
@@ -73,6 +78,18 @@ impl Scene {
             .env("NODE_OPTIONS", format!("--import \"{}\"", tools::scripts().join("preload.mjs").display()))
             .env("MCP_INSPECTOR_SECRET_STORE", "memory")
             .env("MCP_AUTO_OPEN_ENABLED", "true");
+        self.start(name, command)
+    }
+
+    /// Starts one of the Python programs.
+    pub(crate) fn python(&self, name: &str, arguments: &[&str]) -> Program {
+        let mut command = Command::new("python3");
+        command
+            .args(arguments)
+            .current_dir(tools::python_programs())
+            .env("PYTHONPATH", tools::python_packages())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("THV_E2E_SECRETS", self.secrets_file());
         self.start(name, command)
     }
 

@@ -13,20 +13,32 @@ pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
 }
 
+/// The folder of the Python programs.
+pub(crate) fn python_programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
+}
+
 /// The folder that holds `node_modules`: `THV_E2E_NODE`, or where `scripts/install-tools` leaves it.
 pub(crate) fn packages() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| installed("THV_E2E_NODE", "e2e-node", &scripts().join("package-lock.json")))
+}
+
+/// The folder of the Python packages: `THV_E2E_PYTHON`, or where `scripts/install-tools` leaves it.
+pub(crate) fn python_packages() -> &'static Path {
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let installed = env::var_os("THV_E2E_NODE").map_or_else(|| cache().join("e2e-node"), PathBuf::from);
-        let lock = |folder: &Path| fs::read_to_string(folder.join("package-lock.json")).ok();
-        let same = lock(&installed).is_some_and(|lock_there| lock(&scripts()) == Some(lock_there));
-        assert!(
-            same,
-            "{} does not hold the packages of e2e/node/package-lock.json: {INSTALL}",
-            installed.display()
-        );
-        installed
+        installed("THV_E2E_PYTHON", "e2e-python", &python_programs().join("requirements.txt"))
     })
+}
+
+/// A folder of installed packages, which holds the list that it was made from: the same as this checkout's.
+fn installed(variable: &str, folder: &str, list: &Path) -> PathBuf {
+    let found = env::var_os(variable).map_or_else(|| cache().join(folder), PathBuf::from);
+    let there = fs::read(found.join(list.file_name().expect("a file"))).ok();
+    let same = there.is_some_and(|there| fs::read(list).is_ok_and(|wanted| wanted == there));
+    assert!(same, "{} does not hold the packages of {}: {INSTALL}", found.display(), list.display());
+    found
 }
 
 fn cache() -> PathBuf {
