@@ -27,7 +27,11 @@ impl AuthServer {
         // An upstream that was taken out of the configuration, or a state of our own page: no answer can be for it.
         let leg = self.inner.chain.leg(&pending.upstream).filter(|_| is_away(&pending));
         let leg = leg.ok_or_else(login_gone)?;
-        // Whose answer it is comes first, for errors too (RFC 9207 §2.4): another server must not end this login.
+        // Who the user is, only the first upstream says, also after the configuration changed.
+        if pending.progress.is_none() && leg.upstream.name() != self.inner.chain.identity().upstream.name() {
+            return Err(login_gone().into());
+        }
+        // Whose answer it is comes first, for errors too (RFC 9207 §2.4): another server's must not be believed.
         if let Err(error) = leg.upstream.check_iss(one("iss")?).await {
             return self.leg_failed(leg, Login::of(pending), &error, request.headers()).await;
         }

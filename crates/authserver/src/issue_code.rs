@@ -86,6 +86,7 @@ impl AuthServer {
             scopes: request.scopes.clone(),
             resources: request.resources.clone(),
             auth_time: progress.auth_time,
+            ended_login: None,
             expires_at: refresh.map_or(without_refresh, |family| {
                 family.absolute_expires_at + settings.access_token_lifetime
             }),

@@ -353,6 +353,20 @@ impl AuthServer {
             _ if error.is_temporary() => format!("{label} does not answer at the moment."),
             _ => format!("{label} gave an answer that cannot be used; the server's log says why."),
         };
+        if error.is_temporary() && login.progress.is_none() && !login.request.prompt_none {
+            // Nothing that the client could do about it, and much that the user wants to know.
+            let hint = "Wait a moment and start again from your application.";
+            let page = PageError {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                ..PageError::bad_request(ErrorCode::TemporarilyUnavailable, error.reason(), failure, hint)
+            };
+            let for_client = upstream_failed(name, error);
+            return Err(AuthorizationError::PageAndWayBack(
+                Box::new(page),
+                Box::new(login.redirect()),
+                for_client,
+            ));
+        }
         self.leg_ended(leg, login, failure, || upstream_failed(name, error), headers).await
     }
 

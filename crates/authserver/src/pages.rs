@@ -192,16 +192,18 @@ struct ErrorTemplate<'a> {
     reason: &'a str,
     error: &'a str,
     correlation: &'a str,
+    way_back: Option<&'a str>,
 }
 
 /// An error page.
-pub(crate) fn error(error: &PageError, correlation: &str) -> Response<Bytes> {
+pub(crate) fn error(error: &PageError, correlation: &str, way_back: Option<&str>) -> Response<Bytes> {
     let template = ErrorTemplate {
         message: &error.message,
         hint: &error.hint,
         reason: error.reason,
         error: error.code.as_str(),
         correlation,
+        way_back,
     };
     html(error.status, &template)
 }

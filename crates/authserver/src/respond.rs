@@ -51,6 +51,15 @@ impl PageError {
 
     /// Writes the page, and a log line with the correlation id that the page shows.
     pub(crate) fn into_response(self) -> Response<Bytes> {
+        self.written(None)
+    }
+
+    /// The same with a link that leads back to the client.
+    fn with_way_back(self, location: &str) -> Response<Bytes> {
+        self.written(Some(location))
+    }
+
+    fn written(self, way_back: Option<&str>) -> Response<Bytes> {
         let correlation = correlation_id();
         tracing::info!(
             error.code = self.code.as_str(),
@@ -59,7 +68,7 @@ impl PageError {
             detail = self.message,
             "authorization refused with a page"
         );
-        let mut response = with_reason(pages::error(&self, &correlation), self.reason);
+        let mut response = with_reason(pages::error(&self, &correlation, way_back), self.reason);
         let retry_after = match self.status {
             StatusCode::TOO_MANY_REQUESTS => Some(60),
             StatusCode::SERVICE_UNAVAILABLE => Some(5),
@@ -86,7 +95,13 @@ impl RedirectError {
         Self { code, reason, description: description.into() }
     }
 
-    /// Writes the redirect, with `state` and `iss` (RFC 9207).
+    /// Where the redirect leads, with `state` and `iss` (RFC 9207).
+    fn location(&self, to: &RedirectProven, issuer: &str) -> String {
+        let description = format!("{}: {}", self.reason, self.description);
+        to.location(&[("error", self.code.as_str()), ("error_description", &description)], issuer)
+    }
+
+    /// Writes the redirect.
     pub(crate) fn into_response(self, to: &RedirectProven, issuer: &str) -> Response<Bytes> {
         tracing::info!(
             error.code = self.code.as_str(),
@@ -95,9 +110,7 @@ impl RedirectError {
             detail = self.description,
             "authorization refused by redirect"
         );
-        let description = format!("{}: {}", self.reason, self.description);
-        let error = [("error", self.code.as_str()), ("error_description", &description)];
-        with_reason(to.answer(&error, issuer), self.reason)
+        with_reason(see_other(&self.location(to, issuer)), self.reason)
     }
 }
 
@@ -106,6 +119,8 @@ impl RedirectError {
 pub(crate) enum AuthorizationError {
     Page(PageError),
     Redirect(Box<RedirectProven>, RedirectError),
+    /// A page for what may pass, with a link that tells the client.
+    PageAndWayBack(Box<PageError>, Box<RedirectProven>, RedirectError),
 }
 
 impl AuthorizationError {
@@ -113,6 +128,7 @@ impl AuthorizationError {
         match self {
             Self::Page(error) => error.into_response(),
             Self::Redirect(to, error) => error.into_response(&to, issuer),
+            Self::PageAndWayBack(page, to, error) => page.with_way_back(&error.location(&to, issuer)),
         }
     }
 }

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use thv_clock::SharedClock;
 use thv_egress::client::Client as Egress;
-use thv_jose::digest::Digest;
+use thv_jose::digest::{Digest, sha256};
 use thv_jose::reload::{HmacHandle, KeyHandle};
 use thv_store::records::GrantId;
 use thv_store::{Event, StoreError, Stores};
@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) vault: Vault,
+    /// Background work, awaited at shutdown.
+    pub(crate) tasks: TaskTracker,
     documents: ArcSwap<Documents>,
     on_event: OnceLock<Tell>,
 }
@@ -117,6 +119,8 @@ pub(crate) struct Limits {
     pub(crate) stored_registrations: RateLimit<IpAddr>,
     /// Approved requests, which wait for their login or for the redemption of their code.
     pub(crate) pending: RateLimit<IpAddr>,
+    /// Client assertions that no grant speaks for: each takes a place in the store.
+    pub(crate) assertions: RateLimit<IpAddr>,
     pub(crate) logins: RateLimit<IpAddr>,
     pub(crate) login_names: RateLimit<Digest>,
 }
@@ -124,6 +128,9 @@ pub(crate) struct Limits {
 const REMEMBERED_SOURCES: u64 = 10_000;
 const LOGIN_ATTEMPTS_PER_MINUTE: u32 = 10;
 const STORED_REGISTRATIONS_PER_MINUTE: u32 = 10;
+const ASSERTIONS_PER_MINUTE: u32 = 60;
+/// How long a proof that the store takes writes is good for.
+const PROBED_EVERY: Duration = Duration::from_secs(10);
 /// A company may sit behind one address; a single address must not fill the store of logins in flight.
 const PENDING_PER_MINUTE: u32 = 300;
 
@@ -166,9 +173,11 @@ impl AuthServer {
                 registrations: per_minute(settings.registrations_per_minute, &clock),
                 stored_registrations: per_minute(STORED_REGISTRATIONS_PER_MINUTE, &clock),
                 pending: per_minute(PENDING_PER_MINUTE, &clock),
+                assertions: per_minute(ASSERTIONS_PER_MINUTE, &clock),
                 logins: per_minute(LOGIN_ATTEMPTS_PER_MINUTE, &clock),
                 login_names: per_minute(LOGIN_ATTEMPTS_PER_MINUTE, &clock),
             },
+            tasks: tasks.clone(),
             documents: ArcSwap::from_pointee(Documents::new(&settings, &keys.load())),
             on_event: OnceLock::new(),
             settings,
@@ -262,6 +271,15 @@ impl AuthServer {
     pub async fn is_live(&self, tsid: &str) -> Result<bool, StoreError> {
         let Some(grant) = GrantId::parse(tsid) else { return Ok(false) };
         Ok(self.inner.stores.grants.load(&grant, self.inner.clock.now()).await?.is_some())
+    }
+
+    /// Whether the store answers and takes writes. However often it is asked, it writes once in ten seconds.
+    ///
+    /// # Errors
+    /// When it does not, for example because its memory or disk is full.
+    pub async fn store_ready(&self) -> Result<(), StoreError> {
+        let now = self.inner.clock.now();
+        self.inner.stores.replays.claim(sha256(b"thv readiness"), now + PROBED_EVERY, now).await.map(drop)
     }
 
     /// The token vault.

@@ -50,11 +50,24 @@ impl AuthServer {
         };
         let used_until = row.value.grants.iter().map(|(_, end)| *end).max().unwrap_or(now);
         let until = used_until.max(now + UNFINISHED).min(row.value.expires_at);
-        let before = rows.load(session, &tokens.provider, now).await?;
-        let login = before.as_ref().map_or(1, |row| row.value.login.saturating_add(1));
-        // A new login does not make the upstream another one.
-        let rotates = before.and_then(|row| row.value.rotates);
-        rows.put(session, VaultEntry { tokens, rotates, intent: None, login }, until, now).await?;
+        let provider = tokens.provider.clone();
+        loop {
+            let before = rows.load(session, &provider, now).await?;
+            let login = before.as_ref().map_or(1, |row| row.value.login.saturating_add(1));
+            // A new login does not make the upstream another one.
+            let rotates = before.as_ref().and_then(|row| row.value.rotates);
+            let tokens = tokens.clone();
+            let entry =
+                VaultEntry { tokens, rotates, intent: None, login, forced_at: None, refused_at: None };
+            if rows.put(session, before.as_ref(), entry, until, now).await? {
+                break;
+            }
+        }
+        // Whoever ended the session meanwhile may have missed these.
+        if inner.stores.sessions.load(session, now).await?.is_none() {
+            inner.vault.forget(session).await?;
+            return Ok(false);
+        }
         // Grants that rest on the session use the new tokens from now on.
         self.upstream_tokens_changed(session).await;
         Ok(true)

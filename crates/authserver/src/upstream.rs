@@ -166,7 +166,8 @@ impl Upstream {
         }
     }
 
-    /// The upstream does not know the registration `client_id` any more: whether there is another one now (U7).
+    /// The upstream refused the registration `client_id` with `invalid_client`: whether there is another one now (U7). `false`
+    /// also where it turns out that the upstream knows it all the same, and what was asked can be asked again.
     pub(crate) async fn replace_registration(&self, client_id: &str) -> bool {
         match self.provider() {
             Some(provider) => provider.registrar().replace(client_id).await,
@@ -181,9 +182,9 @@ impl Upstream {
         }
     }
 
-    /// What our registration there is stored under, where there is one.
+    /// What our registration there is stored under, or would be.
     pub(crate) fn registration_key(&self) -> Option<&RegistrationKey> {
-        self.provider()?.registrar().key()
+        Some(self.provider()?.registrar().key())
     }
 
     /// What our metadata document has to say about us for this upstream: our callback, and the scopes that are asked for.

@@ -22,6 +22,11 @@ use crate::single_flight::SingleFlight;
 const AHEAD: Duration = Duration::from_secs(120);
 /// One that ends within this is not handed out any more: it must still hold when it arrives.
 const TOO_LATE: Duration = Duration::from_secs(5);
+/// After a refresh that a backend's refusal forced, another one is not forced for so long: it would not help.
+const FORCED_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
+/// For so long a backend's refusal of a renewed token makes a login there necessary. Longer, and a backend that was out of
+/// order for a while would send all its users to log in.
+const REFUSAL_COUNTS: Duration = Duration::from_secs(300);
 /// Until a token that should have been renewed is looked at again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -102,6 +107,15 @@ impl Vault {
         tsid: &str,
         provider: &str,
     ) -> Result<Option<UpstreamCredential>, CredentialFailure> {
+        let found = self.present_or_renewed(tsid, provider).await;
+        self.noted(tsid, provider, found).await
+    }
+
+    async fn present_or_renewed(
+        &self,
+        tsid: &str,
+        provider: &str,
+    ) -> Result<Option<UpstreamCredential>, CredentialFailure> {
         let Some((session, entry)) = self.find(tsid, provider).await? else { return Ok(None) };
         let (tokens, now) = (&entry.tokens, self.shared.clock.now());
         if now < renew_at(tokens) {
@@ -138,8 +152,55 @@ impl Vault {
         if !refused(&tokens.access_token) && !ends_by(tokens, now + TOO_LATE) {
             return Ok(Some(credential(tokens, now)));
         }
+        if entry.forced_at.is_some_and(|forced_at| now.since(forced_at) < FORCED_REFRESH_INTERVAL) {
+            return Ok(Some(credential(tokens, now)));
+        }
         let cause = Cause::Refused(tokens.access_token.clone());
-        self.renew(session, provider, cause).await.map(Some)
+        let renewed = self.renew(session, provider, cause).await.map(Some);
+        self.noted(tsid, provider, renewed).await
+    }
+
+    /// A backend refused even a renewed token: the next login runs that leg again, instead of coming back with the same token.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn refused_anew(
+        &self,
+        tsid: &str,
+        provider: &str,
+        refused: impl Fn(&SecretString) -> bool + Send,
+    ) -> Result<(), CredentialFailure> {
+        let Some((session, _)) = self.find(tsid, provider).await? else { return Ok(()) };
+        let (rows, now) = (&self.shared.stores.upstream_tokens, self.shared.clock.now());
+        while let Some(row) = rows.load(&session, provider, now).await? {
+            if !refused(&row.value.tokens.access_token) {
+                return Ok(());
+            }
+            let entry = VaultEntry { refused_at: Some(now), ..(*row.value).clone() };
+            if rows.replace(&session, &row, entry, now).await? {
+                break;
+            }
+        }
+        let ended = Err::<(), _>(self.shared.login_needed(provider));
+        self.noted(tsid, provider, ended).await.or_else(|failure| match failure {
+            CredentialFailure::LoginNeeded { .. } => Ok(()),
+            other => Err(other),
+        })
+    }
+
+    /// Notes with the grant that a login has ended: a client that answers our 401 with its refresh token would come back with
+    /// as useless a token, and is to log in instead.
+    async fn noted<T>(
+        &self,
+        tsid: &str,
+        provider: &str,
+        outcome: Result<T, CredentialFailure>,
+    ) -> Result<T, CredentialFailure> {
+        if let (Err(CredentialFailure::LoginNeeded { .. }), Some(grant)) = (&outcome, GrantId::parse(tsid)) {
+            let now = self.shared.clock.now();
+            self.shared.stores.grants.note_ended_login(&grant, provider, now).await?;
+        }
+        outcome
     }
 
     /// Whether a session has tokens of an upstream that can be used, so that its leg of a login need not run. An upstream
@@ -149,6 +210,9 @@ impl Vault {
         let Some(row) = self.shared.stores.upstream_tokens.load(session, provider, now).await? else {
             return Ok(false);
         };
+        if row.value.refused_at.is_some_and(|refused_at| now.since(refused_at) < REFUSAL_COUNTS) {
+            return Ok(false);
+        }
         if !ends_by(&row.value.tokens, now + TOO_LATE) {
             return Ok(true);
         }

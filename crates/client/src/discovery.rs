@@ -1,7 +1,6 @@
 //! The one URL that an operator gives for a server: its issuer, or the place of its metadata.
 
 use thv_oauth::issuer::{AllowHttp, Issuer, IssuerError};
-use thv_oauth::server_metadata::{AuthorizationServerMetadata, EndpointError, check_endpoint};
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -79,23 +78,9 @@ impl DiscoveryUrl {
         [rfc8414, openid]
     }
 
-    /// Judges every endpoint that this client uses or sends the browser to.
-    pub(crate) fn check_endpoints(
-        &self,
-        metadata: &AuthorizationServerMetadata,
-    ) -> Result<(), (&'static str, EndpointError)> {
-        let endpoints = [
-            ("authorization_endpoint", &metadata.authorization_endpoint),
-            ("token_endpoint", &metadata.token_endpoint),
-            ("registration_endpoint", &metadata.registration_endpoint),
-            ("revocation_endpoint", &metadata.revocation_endpoint),
-            ("userinfo_endpoint", &metadata.userinfo_endpoint),
-            ("jwks_uri", &metadata.jwks_uri),
-        ];
-        endpoints.into_iter().try_for_each(|(member, url)| match url {
-            Some(url) => check_endpoint(url, self.allow_http).map_err(|error| (member, error)),
-            None => Ok(()),
-        })
+    /// Which URLs of the server may be plain http.
+    pub(crate) fn allow_http(&self) -> AllowHttp {
+        self.allow_http
     }
 }
 

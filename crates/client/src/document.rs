@@ -82,9 +82,10 @@ where
         Self { name, clock, retention, state: Mutex::new(state), turn: Arc::default() }
     }
 
-    /// Keeps a value that was fetched in an earlier life, unless there is one already.
-    pub(crate) fn seed(&self, Fetched { value, fresh_until }: Fetched<T>) {
-        self.state().kept.get_or_insert_with(|| Kept { value: Arc::new(value), fresh_until });
+    /// What is kept and may be used, without asking anybody.
+    pub(crate) fn kept(&self) -> Option<Arc<T>> {
+        let now = self.clock.now();
+        self.usable(self.state().kept.as_ref(), now)
     }
 
     /// The document, fetched unless it is fresh or was just asked for in vain.

@@ -127,6 +127,11 @@ impl JwksCache {
         entry.reload(set, RELOAD_PAUSE, || self.fetch(url)).await
     }
 
+    /// The key set at `url` if it is kept and may have the key that `token` names. Nothing is fetched.
+    pub fn kept_for(&self, url: &str, token: &str) -> Option<Arc<KeySet>> {
+        self.entries.get(url)?.kept().filter(|set| set.may_verify(token))
+    }
+
     fn entry(&self, url: &str) -> Entry {
         self.entries.get_with_by_ref(url, || {
             Arc::new(Document::new(url.to_owned(), Arc::clone(&self.clock), RETENTION))

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
-use thv_clock::{SharedClock, Timestamp};
+use thv_clock::SharedClock;
 use thv_egress::freshness::{self, Bounds};
 use thv_egress::{Client, EgressError, Limits};
 use thv_oauth::issuer::{AllowHttp, Issuer, IssuerError};
-use thv_oauth::server_metadata::{AuthorizationServerMetadata, EndpointError};
+use thv_oauth::server_metadata::{AuthorizationServerMetadata, EndpointError, check_endpoint};
 
 use crate::discovery::DiscoveryUrl;
 use crate::document::{Document, FetchFailure, Fetched, Retention};
@@ -131,8 +131,8 @@ pub struct MetadataSource {
 /// Whose metadata it is, and where it is looked for.
 #[derive(Clone)]
 enum Wanted {
-    /// An issuer's.
-    Issuer(String),
+    /// An issuer's, and which of its URLs may be plain http.
+    Issuer(String, AllowHttp),
     /// What a discovery URL leads to.
     Discovery(DiscoveryUrl),
 }
@@ -141,14 +141,14 @@ impl Wanted {
     /// The identifiers that a document may name.
     fn issuers(&self) -> Vec<String> {
         match self {
-            Self::Issuer(issuer) => vec![issuer.clone()],
+            Self::Issuer(issuer, _) => vec![issuer.clone()],
             Self::Discovery(url) => url.issuers(),
         }
     }
 
     fn parsed(&self) -> Result<Issuer, IssuerError> {
         match self {
-            Self::Issuer(issuer) => Issuer::parse_upstream(issuer, AllowHttp::Any),
+            Self::Issuer(issuer, allow_http) => Issuer::parse_upstream(issuer, *allow_http),
             Self::Discovery(url) => Ok(url.issuer().clone()),
         }
     }
@@ -158,26 +158,40 @@ impl Wanted {
         let parsed = self.parsed()?;
         let urls = [vec![parsed.authorization_server_metadata_url()], parsed.openid_configuration_urls()];
         Ok(match self {
-            Self::Issuer(_) => urls,
+            Self::Issuer(..) => urls,
             Self::Discovery(named) => named.first_in(urls),
         })
     }
 
+    /// Judges every endpoint that this client uses or sends the browser to.
     fn check_endpoints(
         &self,
         metadata: &AuthorizationServerMetadata,
     ) -> Result<(), (&'static str, EndpointError)> {
-        match self {
-            Self::Issuer(_) => Ok(()),
-            Self::Discovery(url) => url.check_endpoints(metadata),
-        }
+        let allow_http = match self {
+            Self::Issuer(_, allow_http) => *allow_http,
+            Self::Discovery(url) => url.allow_http(),
+        };
+        let endpoints = [
+            ("authorization_endpoint", &metadata.authorization_endpoint),
+            ("token_endpoint", &metadata.token_endpoint),
+            ("registration_endpoint", &metadata.registration_endpoint),
+            ("revocation_endpoint", &metadata.revocation_endpoint),
+            ("userinfo_endpoint", &metadata.userinfo_endpoint),
+            ("jwks_uri", &metadata.jwks_uri),
+        ];
+        endpoints.into_iter().try_for_each(|(member, url)| match url {
+            Some(url) => check_endpoint(url, allow_http).map_err(|error| (member, error)),
+            None => Ok(()),
+        })
     }
 }
 
 impl MetadataSource {
-    /// The metadata of `issuer`, which is compared with the documents' as a raw string.
-    pub fn new(egress: Client, issuer: String, clock: SharedClock) -> Self {
-        Self::of(egress, issuer.clone(), Wanted::Issuer(issuer), clock)
+    /// The metadata of `issuer`, which is compared with the documents' as a raw string. It and its endpoints must be https,
+    /// unless `allow_http` says otherwise.
+    pub fn new(egress: Client, issuer: String, allow_http: AllowHttp, clock: SharedClock) -> Self {
+        Self::of(egress, issuer.clone(), Wanted::Issuer(issuer, allow_http), clock)
     }
 
     /// The metadata that a discovery URL leads to. Its endpoints must be https, with the exceptions that hold for the URL
@@ -189,29 +203,6 @@ impl MetadataSource {
     fn of(egress: Client, name: String, wanted: Wanted, clock: SharedClock) -> Self {
         let document = Arc::new(Document::new(name, Arc::clone(&clock), RETENTION));
         Self { egress, clock, wanted, document }
-    }
-
-    /// Starts with metadata that was fetched in an earlier life and is fresh until `fresh_until`; after that it is used on
-    /// while the server is down. What is kept already is not replaced.
-    ///
-    /// # Errors
-    /// When it is of another issuer, or an endpoint of it must not be used.
-    pub fn seed(
-        &self,
-        metadata: AuthorizationServerMetadata,
-        fresh_until: Timestamp,
-    ) -> Result<(), MetadataError> {
-        const STORED: &str = "(stored)";
-        if !self.wanted.issuers().contains(&metadata.issuer) {
-            return Err(MetadataError::IssuerMismatch { url: STORED.to_owned(), found: metadata.issuer });
-        }
-        self.wanted.check_endpoints(&metadata).map_err(|(member, source)| MetadataError::Endpoint {
-            url: STORED.to_owned(),
-            member,
-            source,
-        })?;
-        self.document.seed(Fetched { value: metadata, fresh_until });
-        Ok(())
     }
 
     /// The metadata. Both kinds of documents are looked for: RFC 8414's first, then OpenID Connect's with the well-known

@@ -63,13 +63,6 @@ pub enum RevocationError {
     Credentials(#[source] CredentialsError),
 }
 
-impl RevocationError {
-    /// Whether the request may succeed later as it is.
-    pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Unavailable { .. })
-    }
-}
-
 impl From<FormError> for RevocationError {
     fn from(error: FormError) -> Self {
         match error {

@@ -13,8 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
 };
-use http::uri::Scheme;
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -25,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::connector::GuardedConnector;
 use crate::error::EgressError;
+use crate::judgement;
 use crate::literal;
 use crate::policy::Policy;
 use crate::resolve::{Resolve, SystemResolver};
@@ -85,7 +85,7 @@ impl fmt::Debug for Response {
 #[derive(Clone)]
 pub struct Client {
     inner: legacy::Client<HttpsConnector<GuardedConnector>, Full<Bytes>>,
-    plaintext: bool,
+    policy: Arc<Policy>,
 }
 
 impl Client {
@@ -105,20 +105,20 @@ impl Client {
     }
 
     fn build(policy: Policy, roots: &Roots, resolver: Arc<dyn Resolve>, idle_connections: usize) -> Self {
-        let plaintext = !policy.allow_cidrs.is_empty();
+        let policy = Arc::new(policy);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(roots.client_config())
             .https_or_http()
             .with_server_name_resolver(literal::server_name)
             .enable_http1()
-            .wrap_connector(GuardedConnector::new(Arc::new(policy), resolver));
+            .wrap_connector(GuardedConnector::new(Arc::clone(&policy), resolver));
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(idle_connections)
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(MAX_HEAD)
             .build(connector);
-        Self { inner, plaintext }
+        Self { inner, policy }
     }
 
     /// Sends one request and reads the whole response. Redirects are returned, not followed.
@@ -167,7 +167,8 @@ impl Client {
         max_body: usize,
         connection: &mut Option<CaptureConnection>,
     ) -> Result<Response, EgressError> {
-        let uri = self.parse(request.url)?;
+        let uri = judgement::parse(request.url)?;
+        self.policy.permits_scheme(&uri)?;
         let host = uri.host().unwrap_or_default().to_owned();
         let mut outgoing = http::Request::new(Full::new(request.body));
         *outgoing.method_mut() = request.method;
@@ -197,19 +198,6 @@ impl Client {
         }
         let body = read(&host, body, max_body).await?;
         Ok(Response { status: head.status, headers: head.headers, body })
-    }
-
-    fn parse(&self, url: &str) -> Result<Uri, EgressError> {
-        let uri: Uri = url.parse().map_err(|_| EgressError::Url { reason: "it is malformed" })?;
-        let Some(authority) = uri.authority() else {
-            return Err(EgressError::Url { reason: "it is not absolute" });
-        };
-        if authority.as_str().contains('@') {
-            return Err(EgressError::Url { reason: "it carries user information" });
-        }
-        let permitted =
-            uri.scheme() == Some(&Scheme::HTTPS) || (self.plaintext && uri.scheme() == Some(&Scheme::HTTP));
-        if permitted { Ok(uri) } else { Err(EgressError::Scheme) }
     }
 }
 

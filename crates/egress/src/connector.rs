@@ -5,20 +5,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
-use crate::address::SpecialUse;
+use crate::judgement::{self, Forbidden};
 use crate::literal::{self, Target};
 use crate::policy::Policy;
 use crate::resolve::Resolve;
@@ -32,10 +31,8 @@ const MAX_ATTEMPTS: usize = 6;
 /// Why no connection was made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error("the address is of special use")]
-    Refused { address: IpAddr, special_use: SpecialUse },
-    #[error("the address may not be reached by plain http")]
-    Plaintext,
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
     #[error("the name could not be resolved")]
     Dns(#[source] io::Error),
     #[error("no address accepted the connection")]
@@ -56,7 +53,7 @@ impl GuardedConnector {
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
         let addresses = self.resolve(&uri).await?;
-        self.judge(&uri, &addresses)?;
+        self.policy.judge(&uri, addresses.iter().map(SocketAddr::ip))?;
         let stream = dial(addresses).await.map_err(ConnectError::Dial)?;
         stream.set_nodelay(true).map_err(ConnectError::Dial)?;
         Ok(TokioIo::new(stream))
@@ -64,7 +61,7 @@ impl GuardedConnector {
 
     async fn resolve(&self, uri: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
         let host = uri.host().unwrap_or_default();
-        let port = uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 });
+        let port = judgement::port(uri);
         if let Some(address) = self.policy.host_override(host, port) {
             return Ok(vec![address]);
         }
@@ -77,20 +74,6 @@ impl GuardedConnector {
             return Err(ConnectError::Dns(io::ErrorKind::NotFound.into()));
         }
         Ok(answers.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
-    }
-
-    /// One forbidden address condemns the whole answer: a public address beside it is a cover.
-    fn judge(&self, uri: &Uri, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
-        for address in addresses.iter().map(SocketAddr::ip) {
-            self.policy
-                .permits(address)
-                .map_err(|special_use| ConnectError::Refused { address, special_use })?;
-        }
-        let in_the_clear = uri.scheme() != Some(&Scheme::HTTPS);
-        if in_the_clear && !addresses.iter().all(|address| self.policy.allows(address.ip())) {
-            return Err(ConnectError::Plaintext);
-        }
-        Ok(())
     }
 }
 

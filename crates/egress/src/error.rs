@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::address::SpecialUse;
 use crate::connector::ConnectError;
+use crate::judgement::Forbidden;
 
 /// Why a request failed. Display and sources are for the operator's log. Strangers are told one and the same of everything
 /// that depends on the network behind us, so that nobody can map it by asking us to fetch: neither which names resolve to
@@ -119,14 +120,20 @@ impl EgressError {
             return Self::Protocol { host, source: error.into() };
         }
         match connect_error(&error) {
-            Some(&ConnectError::Refused { address, special_use }) => {
-                Self::Refused { host, address, special_use }
-            }
-            Some(ConnectError::Plaintext) => Self::Plaintext { host },
+            Some(&ConnectError::Forbidden(forbidden)) => Self::forbidden(&host, forbidden),
             Some(ConnectError::Dns(_)) => Self::Dns { host, source: error.into() },
             Some(ConnectError::Dial(_)) => Self::Connect { host, source: error.into() },
             // The connector itself succeeded, and the only step between it and a connection is the handshake.
             None => Self::Tls { host, source: error.into() },
+        }
+    }
+
+    /// Why nothing is sent to the addresses of `host`.
+    pub(crate) fn forbidden(host: &str, forbidden: Forbidden) -> Self {
+        let host = host.to_owned();
+        match forbidden {
+            Forbidden::Address { address, special_use } => Self::Refused { host, address, special_use },
+            Forbidden::Plaintext => Self::Plaintext { host },
         }
     }
 

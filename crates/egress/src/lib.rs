@@ -15,6 +15,7 @@ mod connector;
 mod error;
 pub mod freshness;
 pub mod json;
+mod judgement;
 mod literal;
 pub mod policy;
 pub mod resolve;

@@ -10,12 +10,14 @@ use crate::address::{SpecialUse, special_use};
 /// Which addresses may be dialled beside global unicast, and where some hosts are found without asking DNS.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Special-use networks that may be dialled all the same: a private identity provider, an air-gapped mirror. Also the
-    /// only destinations that may be reached by plain `http`.
+    /// Special-use networks that may be dialled all the same: a private identity provider, an air-gapped mirror. Without
+    /// [`Policy::plain_http`] also the only destinations that may be reached by plain `http`.
     pub allow_cidrs: Vec<IpNet>,
     /// Where a host is found, keyed `host:port` in lower case (`[::1]:443` for an IPv6 literal), as `curl --resolve` does.
     /// The address is judged like any other.
     pub host_overrides: HashMap<String, SocketAddr>,
+    /// Whether every address that may be dialled may be reached by plain `http`. It permits no further address.
+    pub plain_http: bool,
 }
 
 impl Policy {
@@ -46,6 +48,11 @@ impl Policy {
     pub fn allows(&self, ip: IpAddr) -> bool {
         let canonical = ip.to_canonical();
         self.allow_cidrs.iter().any(|net| net.contains(&ip) || net.contains(&canonical))
+    }
+
+    /// Whether nobody minds that the address is reached by plain `http`.
+    pub(crate) fn permits_plain_http(&self, ip: IpAddr) -> bool {
+        self.plain_http || self.allows(ip)
     }
 
     /// Where the operator says that `host` is found on `port`.

@@ -1,5 +1,7 @@
 //! Everything that can be found wrong with a configuration without serving it.
 
+mod reach;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub fn check(config: &Config, profile: Profile) -> Vec<Problem> {
             note("server.url", client, &mut problems);
         }
     }
+    reach::check(config, profile, &mut problems);
     if let Some(auth_server) = &config.auth_server {
         problems.extend(keys::check(auth_server));
         let kept_there =

@@ -4,7 +4,7 @@ mod embedded;
 mod foreign;
 pub(crate) mod settings;
 pub(crate) mod storage;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,6 +66,11 @@ pub(crate) fn egress_policy(config: &Config, profile: Profile) -> Policy {
         .map(|(host, address)| (host.to_ascii_lowercase(), *address))
         .collect::<HashMap<_, _>>();
     policy
+}
+
+/// As [`egress_policy`], for what belongs to the issuer in `oidc`.
+pub(crate) fn foreign_issuer_policy(config: &Config, profile: Profile) -> Policy {
+    Policy { plain_http: config.insecure_allow_http, ..egress_policy(config, profile) }
 }
 
 /// The header that carries the upstream credential to the MCP server.

@@ -19,4 +19,4 @@ pub mod watch;
 pub use check::check;
 pub use cimd::check_client_id;
 pub use run::{Options, Running, StartError, bind, run};
-pub use store::{StoreAdminError, StoreCheck, StoreCount, StoreFile};
+pub use store::{KeyId, StoreAdminError, StoreCheck, StoreCount, StoreFile};

@@ -143,6 +143,14 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
     };
     let mcp = compose::mcp_door(&config, profile, &target, built_in.is_some(), embedded.as_ref(), &shared)?;
     let store = embedded.as_ref().map(Embedded::store);
+    if let Some((server, store)) = config.auth_server.as_ref().zip(store.as_ref()) {
+        tracing::info!(
+            issuer = server.issuer,
+            store.kind = store.kind().as_str(),
+            store.place = store.place(),
+            "the authorization server starts"
+        );
+    }
     if let Some(embedded) = embedded.clone() {
         tasks.spawn(late.clone().run_until_cancelled_owned(embedded.follow_events()));
     }

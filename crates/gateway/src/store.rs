@@ -8,6 +8,7 @@ use thv_config::storage::StorageType;
 use thv_config::{Config, Problem, Problems, Profile};
 use thv_store::sqlite::{SqliteError, SqliteSettings, admin};
 
+pub use thv_jose::at_rest::KeyId;
 pub use thv_store::sqlite::admin::{Check as StoreCheck, Count as StoreCount};
 
 use crate::compose::{self, storage};
@@ -82,6 +83,11 @@ impl StoreFile {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.settings.path
+    }
+
+    /// The keys that records can be read with, in their order; the first one seals.
+    pub fn keys(&self) -> Vec<KeyId> {
+        self.keys.at_rest().load().key_ids().collect()
     }
 
     /// Copies it to a new file, also while it is in use.

@@ -173,6 +173,11 @@ impl AtRestRing {
         Ok(Opened { plaintext, current: id == self.current.id })
     }
 
+    /// Whether a key of the ring sealed this, as its envelope says; nothing is opened.
+    pub fn has_sealed(&self, sealed: &[u8]) -> bool {
+        key_id(sealed).is_ok_and(|id| self.key_ids().any(|known| known == id))
+    }
+
     fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.current).chain(&self.others)
     }
@@ -256,6 +261,7 @@ mod tests {
         assert_eq!(error, AtRestError::UnknownKey(id));
         assert!(error.to_string().contains(&format!("{id}")));
         assert_eq!(key_id(&sealed), Ok(id));
+        assert!(old.has_sealed(&sealed) && !new.has_sealed(&sealed) && !old.has_sealed(b""));
         assert_ne!(new.key_ids().next().unwrap(), id);
     }
 

@@ -185,7 +185,9 @@ where
             return Ok(response);
         }
         drop(response);
-        let other = self.replace(credential, verified).await?.ok_or_else(|| credential.login_ended())?;
+        let Some(other) = self.replace(credential, verified).await? else {
+            return Err(self.refused_anew(credential, verified).await.into());
+        };
         let (Some(mut head), Some(body)) = (again, passage.replay()) else {
             return Err(TokenFault::UpstreamCredentialReplaced.into());
         };
@@ -194,7 +196,7 @@ where
         let deadline = self.deadline(request.method());
         let response = exchange(&self.client, request, &Passage::default(), deadline).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            return Err(other.login_ended().into());
+            return Err(self.refused_anew(&other, verified).await.into());
         }
         Ok(response)
     }
@@ -224,6 +226,14 @@ where
             Some((credentials, session)) => credentials.replace(session, refused).await,
             None => Ok(None),
         }
+    }
+
+    /// The backend accepts no credential of this session: another login is all that may help.
+    async fn refused_anew(&self, credential: &Credential, verified: &Verified) -> CredentialError {
+        if let Some((credentials, session)) = self.credentials.as_ref().zip(verified.session.as_ref()) {
+            credentials.refused_anew(session, credential).await;
+        }
+        credential.login_ended()
     }
 
     /// Makes the backend's response ours.

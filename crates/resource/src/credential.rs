@@ -134,6 +134,10 @@ pub trait UpstreamCredentials: Send + Sync + 'static {
         session: &str,
         refused: &Credential,
     ) -> Result<Option<Arc<Credential>>, CredentialError>;
+
+    /// The backend refused `credential`, and there is none that is newer: only another login can help. A source without logins
+    /// has nothing to note.
+    async fn refused_anew(&self, _session: &str, _credential: &Credential) {}
 }
 
 #[cfg(test)]

@@ -191,6 +191,11 @@ impl Verifier {
         }
     }
 
+    /// Forgets all verdicts: sessions may have been revoked without our being told.
+    pub fn forget_all(&self) {
+        self.verdicts.invalidate_all();
+    }
+
     async fn ask_session(&self, verdict: &Verdict, now: Timestamp) -> Result<(), Refusal> {
         let Some(session) = &verdict.verified.session else { return Ok(()) };
         let _turn = verdict.asking.lock().await;

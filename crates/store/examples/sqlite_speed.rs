@@ -39,7 +39,7 @@ async fn main() {
 async fn measure(name: &str, stores: &Stores, tasks: u32) {
     let until = NOW + Duration::from_secs(3600);
     each(stores, 64, ROWS, move |stores, id| async move {
-        stores.upstream_tokens.put(&id, entry(), until, NOW).await.unwrap();
+        stores.upstream_tokens.put(&id, None, entry(), until, NOW).await.unwrap();
     })
     .await;
     let (begun, cpu) = (Instant::now(), cpu_time());
@@ -98,7 +98,7 @@ fn entry() -> VaultEntry {
         scopes: Some("openid profile email".to_owned()),
         client_id: Some("client".to_owned()),
     };
-    VaultEntry { tokens, rotates: Some(true), intent: None, login: 1 }
+    VaultEntry { tokens, rotates: Some(true), intent: None, login: 1, forced_at: None, refused_at: None }
 }
 
 /// User and system time of this process (`/proc/self/stat`, in hundredths of a second).

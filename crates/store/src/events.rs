@@ -14,6 +14,10 @@ pub enum Event {
     GrantRevoked(GrantId),
     /// The upstream tokens that these grants use changed.
     UpstreamTokensChanged(Vec<GrantId>),
+    /// Events of other replicas may have been missed: whatever is cached may be out of date. It arises at the reader and never
+    /// travels.
+    #[serde(skip)]
+    Missed,
 }
 
 /// How events travel.
@@ -40,6 +44,7 @@ impl Events {
     }
 
     /// What another replica tells next; `None` at once when there are no others, and when the store is closed. One reader.
+    /// [`Event::Missed`] comes when listening began, began again after an interruption, and when the reader was too slow.
     pub async fn next(&self) -> Option<Event> {
         match &self.0 {
             Some(carrier) => carrier.next().await,

@@ -152,6 +152,9 @@ pub struct Grant {
     pub resources: Vec<String>,
     /// When the user was authenticated.
     pub auth_time: Timestamp,
+    /// The upstream whose login was last found to have ended while a token of the grant was in use.
+    #[serde(default)]
+    pub ended_login: Option<String>,
     /// Present when refresh tokens were issued.
     pub refresh: Option<RefreshFamily>,
     /// The row may be dropped then: no token of the grant is valid any more.
@@ -197,12 +200,16 @@ pub struct UpstreamTokens {
 pub struct VaultEntry {
     /// The tokens.
     pub tokens: UpstreamTokens,
-    /// Whether the upstream replaces refresh tokens, as far as it was seen.
+    /// Whether the upstream replaces refresh tokens; `None` before it was seen, which counts as yes where it matters.
     pub rotates: Option<bool>,
     /// Written ahead of a refresh and removed with its outcome: who finds it old knows that the outcome was lost.
     pub intent: Option<RefreshIntent>,
     /// The upstream's logins of this session, counted: tells a renewed login from the one before.
     pub login: u32,
+    /// When a refresh was last made because a backend refused the access token.
+    pub forced_at: Option<Timestamp>,
+    /// When a backend last refused a token that had just been renewed.
+    pub refused_at: Option<Timestamp>,
 }
 
 /// A refresh that was begun.
@@ -286,7 +293,8 @@ pub struct UpstreamRegistration {
     pub registration_client_uri: Option<String>,
     /// The scopes that were registered, as the upstream answered.
     pub scope: Option<String>,
-    /// The upstream said `invalid_client`: neither it nor the refresh tokens bound to it are of use any more.
+    /// The upstream said `invalid_client` and does not confirm that it knows it: no login uses it any more. Refresh tokens that
+    /// are bound to it are of use until the upstream refuses them, each by itself.
     pub refused: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Rows in Redis or Valkey: one server, a master behind Sentinels, or a cluster.
 //!
-//! A row is one key with a time to live, and every operation is one command on it: a read, or a conditional write or removal in
+//! A row is one key with a time to live (but the store's own secret has none, so that only an `allkeys-*` policy could evict
+//! it), and every operation is one command on it: a read, or a conditional write or removal in
 //! a script, which Redis carries out atomically. Keys are spread over a cluster one by one. Nothing is ever searched.
 //!
 //! Nothing is connected until the first operation. A broken connection is replaced; while a server keeps failing, requests to it
@@ -66,7 +67,7 @@ pub use settings::{
 pub use tls::RedisTlsError;
 
 use crate::StoreError;
-use crate::rows::{Row, RowKey, Rows};
+use crate::rows::{Announcement, Row, RowKey, Rows};
 use crate::table::When;
 use client::{Client, Command, Installation, Reply, Request};
 use cluster::Cluster;
@@ -87,7 +88,7 @@ pub struct RedisRows {
 }
 
 struct Listener {
-    messages: broadcast::Sender<Vec<u8>>,
+    messages: broadcast::Sender<Announcement>,
     task: JoinHandle<()>,
 }
 
@@ -206,7 +207,8 @@ impl Rows for RedisRows {
             When::Absent => Vec::new(),
             When::Is(version) => version.0.to_vec(),
         };
-        let arguments = vec![expected, decimal(now.as_millis()), value, decimal(ttl)];
+        let ttl = ttl.map_or_else(Vec::new, decimal);
+        let arguments = vec![expected, decimal(now.as_millis()), value, ttl];
         self.step(&name, Command::Script(&script::WRITE, arguments), true).await
     }
 
@@ -242,7 +244,7 @@ impl Rows for RedisRows {
         }
     }
 
-    fn announcements(&self) -> Option<broadcast::Receiver<Vec<u8>>> {
+    fn announcements(&self) -> Option<broadcast::Receiver<Announcement>> {
         let listener = self.listener.get_or_init(|| {
             let (messages, task) = events::listen(Arc::clone(&self.client), self.channel());
             Listener { messages, task }
@@ -253,9 +255,12 @@ impl Rows for RedisRows {
 
 impl RedisRows {
     /// Writes whatever is there. It is not repeated: done twice it might undo what another has written meanwhile.
-    async fn put(&self, key: &str, value: &[u8], ttl: u64) -> Result<bool, StoreError> {
+    async fn put(&self, key: &str, value: &[u8], ttl: Option<u64>) -> Result<bool, StoreError> {
         let mut command = cmd("SET");
-        command.arg(key).arg(value).arg("PX").arg(ttl);
+        command.arg(key).arg(value);
+        if let Some(ttl) = ttl {
+            command.arg("PX").arg(ttl);
+        }
         let request = Request { key, command: Command::Plain(command), writes: true, repeatable: false };
         let reply: Reply = self.client.send(&request).await.map_err(unavailable)?;
         if reply.value == Value::Okay { Ok(true) } else { Err(unavailable(reply.unexpected("SET"))) }

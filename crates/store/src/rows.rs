@@ -27,6 +27,18 @@ pub struct Row {
     pub value: Vec<u8>,
 }
 
+/// The end of the year 9999: the latest end of a row, which every backend can keep. Such a row has no end.
+pub const FOREVER: Timestamp = Timestamp::from_secs(253_402_300_799);
+
+/// What is heard from other replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// What another replica, or this one, announced.
+    Message(Vec<u8>),
+    /// Listening began, or began again after an interruption: what was announced before may have been missed.
+    Listening,
+}
+
 /// Where rows are kept. Every operation is atomic, and acknowledged only when it will survive what the backend promises to
 /// survive. Nothing is ever looked for but by its key.
 #[async_trait]
@@ -42,5 +54,5 @@ pub trait Rows: Send + Sync + 'static {
     /// Tells other replicas, as far as they can be reached now. Nobody may depend on it.
     async fn announce(&self, message: Vec<u8>);
     /// What other replicas announce; `None` where there are none.
-    fn announcements(&self) -> Option<tokio::sync::broadcast::Receiver<Vec<u8>>>;
+    fn announcements(&self) -> Option<tokio::sync::broadcast::Receiver<Announcement>>;
 }

@@ -7,21 +7,24 @@
 mod envelope;
 mod events;
 mod lookup;
+mod lost_keys;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use thv_clock::Timestamp;
+use thv_jose::at_rest::{AtRestError, Opened};
 use thv_jose::random;
 use thv_jose::reload::AtRestHandle;
 
 pub(crate) use self::envelope::Envelope;
 use self::events::SealedEvents;
 use self::lookup::Lookup;
+use self::lost_keys::LostKeys;
 use crate::codec::{decode, encode};
 use crate::events::Events;
-use crate::rows::{Row, Rows};
+use crate::rows::{FOREVER, Row, RowKey, Rows};
 use crate::table::{Backend, Kind, Record, Table, Version, Versioned, When};
 use crate::{StoreError, Stores};
 
@@ -29,11 +32,12 @@ use crate::{StoreError, Stores};
 ///
 /// Asks `rows` for nothing yet: a backend that is down now may be up when the first record is wanted.
 pub fn stores(rows: Arc<dyn Rows>, keys: AtRestHandle) -> Stores {
+    let lookup = Arc::new(Lookup::new(Arc::clone(&rows), keys.clone()));
     let events = rows.announcements().map_or_else(Events::default, |announcements| {
-        Events::over(Arc::new(SealedEvents::new(Arc::clone(&rows), keys.clone(), announcements)))
+        let (rows, lookup) = (Arc::clone(&rows), Arc::clone(&lookup));
+        Events::over(Arc::new(SealedEvents::new(rows, keys.clone(), announcements, lookup)))
     });
-    let lookup = Lookup::new(Arc::clone(&rows), keys.clone());
-    Stores::over(&Sealed(Arc::new(Shared { rows, keys, lookup })), events)
+    Stores::over(&Sealed(Arc::new(Shared { rows, keys, lookup, lost_keys: LostKeys::default() })), events)
 }
 
 struct Sealed(Arc<Shared>);
@@ -42,7 +46,35 @@ struct Sealed(Arc<Shared>);
 struct Shared {
     rows: Arc<dyn Rows>,
     keys: AtRestHandle,
-    lookup: Lookup,
+    lookup: Arc<Lookup>,
+    lost_keys: LostKeys,
+}
+
+impl Shared {
+    /// The row, and what its envelope holds; `None` in its place when the key is gone that sealed it and the record is of a
+    /// kind that counts as absent then.
+    async fn open(&self, key: RowKey, now: Timestamp) -> Result<Option<(Row, Option<Opened>)>, StoreError> {
+        let Some(row) = self.rows.load(&key, now).await? else { return Ok(None) };
+        let envelope = Envelope { key, until: row.until };
+        match envelope.try_open(&self.keys.load(), &row.value) {
+            Ok(opened) => Ok(Some((row, Some(opened)))),
+            Err(AtRestError::UnknownKey(id))
+                if lost_keys::may_be_lost(key.kind) && self.lookup.keys_are_current(now).await? =>
+            {
+                self.lost_keys.warn(id, key.kind);
+                Ok(Some((row, None)))
+            }
+            Err(error) => Err(unreadable(key.kind, error)),
+        }
+    }
+
+    /// After a failure the backend may have lost what it kept, also the secret that rows are found by.
+    fn doubt_after<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Unavailable(_))) {
+            self.lookup.doubt();
+        }
+        outcome
+    }
 }
 
 impl Backend for Sealed {
@@ -56,21 +88,55 @@ struct SealedTable<T> {
     record: PhantomData<fn() -> T>,
 }
 
-#[async_trait]
-impl<T: Record> Table<T> for SealedTable<T> {
-    async fn load(&self, key: &[u8], now: Timestamp) -> Result<Option<Versioned<T>>, StoreError> {
-        let Shared { rows, keys, lookup } = &*self.shared;
+impl<T: Record> SealedTable<T> {
+    async fn read(&self, key: &[u8], now: Timestamp) -> Result<Option<Versioned<T>>, StoreError> {
+        let Shared { rows, keys, lookup, .. } = &*self.shared;
         let key = lookup.row_key(T::KIND, key, now).await?;
-        let Some(row) = rows.load(&key, now).await? else { return Ok(None) };
-        let ring = keys.load();
-        let envelope = Envelope { key, until: row.until };
-        let opened = envelope.open(&ring, &row.value)?;
+        let Some((row, Some(opened))) = self.shared.open(key, now).await? else { return Ok(None) };
         let value = decode(&opened.plaintext).map_err(|error| unreadable(T::KIND, error))?;
         let (version, until) = (row.version, row.until);
         if !opened.current {
-            seal_anew(&**rows, &envelope, row, envelope.seal(&ring, &opened.plaintext), now).await;
+            let envelope = Envelope { key, until };
+            let resealed = envelope.seal(&keys.load(), &opened.plaintext);
+            seal_anew(&**rows, &envelope, row, resealed, now).await;
         }
         Ok(Some(Versioned { value: Arc::new(value), version, until }))
+    }
+
+    async fn change(
+        &self,
+        key: &[u8],
+        value: T,
+        until: Timestamp,
+        when: When,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Shared { rows, keys, lookup, .. } = &*self.shared;
+        let key = lookup.row_key(T::KIND, key, now).await?;
+        let envelope = Envelope { key, until: until.min(FOREVER) };
+        let plaintext = encode(&value).map_err(|error| unreadable(T::KIND, error))?;
+        let row = || -> Result<Row, StoreError> {
+            let value = envelope.seal(&keys.load(), &plaintext)?;
+            Ok(Row { version: Version(random::bytes()), until: envelope.until, value })
+        };
+        let written = rows.write(&key, row()?, when, now).await?;
+        if written || when != When::Absent || !lost_keys::may_be_lost(T::KIND) {
+            return Ok(written);
+        }
+        // What reads as absent must not be in the way.
+        match self.shared.open(key, now).await {
+            Ok(Some((lost, None))) => rows.write(&key, row()?, When::Is(lost.version), now).await,
+            // The row that is there can be read, or is damaged: either way it is there.
+            _ => Ok(false),
+        }
+    }
+}
+
+#[async_trait]
+impl<T: Record> Table<T> for SealedTable<T> {
+    async fn load(&self, key: &[u8], now: Timestamp) -> Result<Option<Versioned<T>>, StoreError> {
+        let outcome = self.read(key, now).await;
+        self.shared.doubt_after(outcome)
     }
 
     async fn write(
@@ -81,23 +147,16 @@ impl<T: Record> Table<T> for SealedTable<T> {
         when: When,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Shared { rows, keys, lookup } = &*self.shared;
-        let key = lookup.row_key(T::KIND, key, now).await?;
-        let envelope = Envelope { key, until: until.min(FAR_FUTURE) };
-        let plaintext = encode(&value).map_err(|error| unreadable(T::KIND, error))?;
-        let value = envelope.seal(&keys.load(), &plaintext)?;
-        let row = Row { version: Version(random::bytes()), until: envelope.until, value };
-        rows.write(&key, row, when, now).await
+        let outcome = self.change(key, value, until, when, now).await;
+        self.shared.doubt_after(outcome)
     }
 
     async fn remove(&self, key: &[u8], when: When, now: Timestamp) -> Result<bool, StoreError> {
         let key = self.shared.lookup.row_key(T::KIND, key, now).await?;
-        self.shared.rows.remove(&key, when, now).await
+        let outcome = self.shared.rows.remove(&key, when, now).await;
+        self.shared.doubt_after(outcome)
     }
 }
-
-/// The end of the year 9999: the latest end of a row, which every backend can keep.
-const FAR_FUTURE: Timestamp = Timestamp::from_secs(253_402_300_799);
 
 /// Puts `resealed` in the place of a row that an older key sealed. It stays the same record in the same state, and keeps
 /// its version: whoever is about to change it must not find it changed. Whoever changed it meanwhile sealed it anew.

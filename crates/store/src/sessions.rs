@@ -8,6 +8,9 @@ use crate::StoreError;
 use crate::records::{GrantId, Session, SessionId};
 use crate::table::{Backend, Kind, Record, Table, Versioned, When};
 
+/// Grants that rest on one session at most: a client that keeps asking for more must not make the row grow.
+const MAX_GRANTS: usize = 100;
+
 impl Record for Session {
     const KIND: Kind = Kind::Session;
 }
@@ -42,8 +45,8 @@ impl SessionStore {
         self.0.load(&id.0, now).await
     }
 
-    /// Lets a grant rest on a session, which is then kept for at least as long as the grant; `false` when the session is
-    /// gone.
+    /// Lets a grant rest on a session, which is then kept for at least as long as the grant. Returns the grants that had to
+    /// give way because there are too many, for the caller to end; `None` when the session is gone.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -53,18 +56,21 @@ impl SessionStore {
         grant: GrantId,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<GrantId>>, StoreError> {
         while let Some(row) = self.0.load(&id.0, now).await? {
             let mut session = (*row.value).clone();
             session.grants.retain(|(other, end)| *end > now && *other != grant);
+            session.grants.sort_by_key(|(_, end)| *end);
+            let too_many = (session.grants.len() + 1).saturating_sub(MAX_GRANTS);
+            let displaced = session.grants.drain(..too_many).map(|(displaced, _)| displaced).collect();
             session.grants.push((grant, until));
             session.expires_at = session.expires_at.max(until);
             let kept_until = session.expires_at;
             if self.0.write(&id.0, session, kept_until, When::Is(row.version), now).await? {
-                return Ok(true);
+                return Ok(Some(displaced));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Takes a grant off a session. `true` when no other living grant rests on it, so that the session is gone.

@@ -22,7 +22,7 @@ use self::reader::Readers;
 use self::statements::Change;
 use self::writer::Writer;
 use crate::StoreError;
-use crate::rows::{Row, RowKey, Rows};
+use crate::rows::{Announcement, Row, RowKey, Rows};
 use crate::table::When;
 
 /// Where the database is and how it is kept.
@@ -89,7 +89,7 @@ impl Rows for SqliteRows {
 
     async fn announce(&self, _message: Vec<u8>) {}
 
-    fn announcements(&self) -> Option<broadcast::Receiver<Vec<u8>>> {
+    fn announcements(&self) -> Option<broadcast::Receiver<Announcement>> {
         None
     }
 }

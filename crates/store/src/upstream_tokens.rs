@@ -21,19 +21,22 @@ impl UpstreamTokenStore {
         Self(backend.table())
     }
 
-    /// Keeps or replaces the tokens of an upstream until `until`.
+    /// Keeps the tokens of an upstream until `until`, in the place of `before` if there were some; `false` when somebody
+    /// changed the row meanwhile. Conditional, so that a write that arrives late does not undo a later one.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn put(
         &self,
         session: &SessionId,
+        before: Option<&Versioned<VaultEntry>>,
         entry: VaultEntry,
         until: Timestamp,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let key = pair(&session.0, entry.tokens.provider.as_bytes());
-        self.0.write(&key, entry, until, When::Always, now).await.map(drop)
+        let when = before.map_or(When::Absent, |row| When::Is(row.version));
+        self.0.write(&key, entry, until, when, now).await
     }
 
     /// The tokens of an upstream.

@@ -1,10 +1,12 @@
 //! HTTP servers whose answers are a closure.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,8 +16,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -28,7 +30,60 @@ pub struct TestServer {
     addr: SocketAddr,
     counters: Arc<Counters>,
     up: watch::Sender<bool>,
+    door: Arc<Door>,
     accepting: JoinHandle<()>,
+}
+
+/// A port that stays ours whether or not anybody listens on it.
+struct Door {
+    /// Bound and never listened on: while there is no listener, connections are refused.
+    _port: TcpSocket,
+    listener: Mutex<Option<TcpListener>>,
+    opened: Notify,
+}
+
+impl Door {
+    fn new() -> (Self, SocketAddr) {
+        let port = bound("127.0.0.1:0".parse().unwrap());
+        let addr = port.local_addr().unwrap();
+        let listener = Mutex::new(Some(bound(addr).listen(1024).unwrap()));
+        (Self { _port: port, listener, opened: Notify::new() }, addr)
+    }
+
+    fn close(&self) {
+        self.listener.lock().unwrap().take();
+    }
+
+    fn open(&self, addr: SocketAddr) {
+        self.listener.lock().unwrap().get_or_insert_with(|| bound(addr).listen(1024).unwrap());
+        self.opened.notify_one();
+    }
+
+    /// The next connection.
+    async fn accept(&self) -> TcpStream {
+        loop {
+            let accepted = poll_fn(|context| match &*self.listener.lock().unwrap() {
+                Some(listener) => listener.poll_accept(context).map(Some),
+                None => Poll::Ready(None),
+            });
+            tokio::select! {
+                accepted = accepted => match accepted {
+                    Some(Ok((stream, _))) => return stream,
+                    Some(Err(_)) => {}
+                    None => self.opened.notified().await,
+                },
+                // The listener that is polled may be another one now.
+                () = self.opened.notified() => {}
+            }
+        }
+    }
+}
+
+fn bound(addr: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(addr).unwrap();
+    socket
 }
 
 #[derive(Default)]
@@ -79,8 +134,8 @@ impl TestServer {
         H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<AnyBody>> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let (door, addr) = Door::new();
+        let door = Arc::new(door);
         let origin = match tls {
             None => format!("http://{addr}"),
             Some((_, names)) => format!("https://{}:{}", names.first().expect("a name"), addr.port()),
@@ -88,9 +143,14 @@ impl TestServer {
         let acceptor = tls.map(|(ca, names)| TlsAcceptor::from(ca.issue(names).server_config()));
         let counters = Arc::new(Counters::default());
         let (up, is_up) = watch::channel(true);
-        let accepting =
-            tokio::spawn(accept(listener, acceptor, Arc::new(handler), Arc::clone(&counters), is_up));
-        Self { origin, addr, counters, up, accepting }
+        let accepting = tokio::spawn(accept(
+            Arc::clone(&door),
+            acceptor,
+            Arc::new(handler),
+            Arc::clone(&counters),
+            is_up,
+        ));
+        Self { origin, addr, counters, up, door, accepting }
     }
 
     /// The URL of `path`, which begins with a slash.
@@ -113,14 +173,16 @@ impl TestServer {
         self.counters.connections.load(Ordering::SeqCst)
     }
 
-    /// Breaks all connections, and every new one at once, until [`up`](Self::up). The port stays taken.
+    /// Breaks all connections and refuses new ones, until [`up`](Self::up). The port stays taken.
     pub fn down(&self) {
+        self.door.close();
         self.up.send_replace(false);
     }
 
     /// Serves again.
     pub fn up(&self) {
         self.up.send_replace(true);
+        self.door.open(self.addr);
     }
 }
 
@@ -151,7 +213,7 @@ where
 type WholeFuture = std::pin::Pin<Box<dyn Future<Output = Response<AnyBody>> + Send>>;
 
 async fn accept<H, F>(
-    listener: TcpListener,
+    door: Arc<Door>,
     acceptor: Option<TlsAcceptor>,
     handler: Arc<H>,
     counters: Arc<Counters>,
@@ -162,7 +224,8 @@ async fn accept<H, F>(
 {
     // Dropped with this task, and all connections with it.
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let stream = door.accept().await;
         counters.connections.fetch_add(1, Ordering::SeqCst);
         let (acceptor, handler, counters) = (acceptor.clone(), Arc::clone(&handler), Arc::clone(&counters));
         let mut is_up = is_up.clone();

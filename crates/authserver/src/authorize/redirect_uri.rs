@@ -42,12 +42,17 @@ impl RedirectProven {
         self.state.as_deref()
     }
 
-    /// Sends the browser back to the client with `answer`, the `state` it sent (AS-29) and our `iss` (AS-28).
+    /// Sends the browser back to the client with `answer`.
     pub(crate) fn answer(&self, answer: &[(&str, &str)], issuer: &str) -> Response<Bytes> {
+        see_other(&self.location(answer, issuer))
+    }
+
+    /// The client's address with `answer`, the `state` it sent (AS-29) and our `iss` (AS-28).
+    pub(crate) fn location(&self, answer: &[(&str, &str)], issuer: &str) -> String {
         let mut pairs = answer.to_vec();
         pairs.extend(self.state.as_deref().map(|state| ("state", state)));
         pairs.push(("iss", issuer));
-        see_other(&params::append_query(&self.uri, &pairs))
+        params::append_query(&self.uri, &pairs)
     }
 }
 

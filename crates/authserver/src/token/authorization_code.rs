@@ -57,8 +57,13 @@ impl AuthServer {
     ) -> Result<Response<Bytes>, EndpointError> {
         let stores = &self.inner.stores;
         let (grant, now) = (code.grant, self.inner.clock.now());
-        if !stores.sessions.attach(&grant.session, grant.id, grant.expires_at, now).await? {
+        let attached = stores.sessions.attach(&grant.session, grant.id, grant.expires_at, now).await?;
+        let Some(displaced) = attached else {
             return Err(self.no_grant(presented, "authorization code", source).await);
+        };
+        for grant in &displaced {
+            stores.grants.revoke(grant, now).await?;
+            self.grant_ended(grant).await;
         }
         self.inner.vault.keep_until(&grant.session, grant.expires_at).await?;
         stores.grants.insert(grant.clone(), now).await?;

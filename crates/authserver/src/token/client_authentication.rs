@@ -15,6 +15,7 @@ use thv_store::records::GrantClient;
 
 use crate::cimd::ResolveError;
 use crate::clients::ClientRefusal;
+use crate::limits::source_key;
 use crate::respond::EndpointError;
 use crate::server::{AuthServer, Source};
 
@@ -116,6 +117,12 @@ impl AuthServer {
         presented: &Presented,
         source: Source,
     ) -> Result<ClientAuthenticated, EndpointError> {
+        // Anybody can register a key and sign with it, and the store remembers each assertion.
+        let assertion = matches!(presented.credential, Credential::Assertion(_));
+        if assertion && !self.inner.limits.assertions.take(source_key(source.addr)) {
+            let description = "too many client assertions from this address";
+            return Err(EndpointError::too_many("assertion_rate", description));
+        }
         let client = self.inner.clients.resolve(presented.client_id(), source.addr).await;
         let client = client.map_err(|refusal| presented.unresolved(&refusal))?;
         self.authenticate_client(presented, &client.for_grant()).await

@@ -8,7 +8,7 @@ use thv_jose::handle::{Handle, HandleKind};
 use thv_oauth::error::ErrorCode;
 use thv_oauth::params::Params;
 use thv_oauth::scope::ScopeSet;
-use thv_store::records::GrantId;
+use thv_store::records::{Grant, GrantId};
 use thv_store::{Rotation, RotationPolicy};
 
 use super::client_authentication::Presented;
@@ -41,6 +41,7 @@ impl AuthServer {
         let grant = &loaded.value;
         // Everything that can be refused is refused before the rotation: a bad request invalidates nothing.
         let _authenticated = self.authenticate_client(presented, &grant.client).await?;
+        self.refuse_ended_login(grant).await?;
         let scopes = narrowed_scopes(form, &grant.scopes)?;
         let resources = narrowed_resources(form, &grant.resources, &inner.settings.audiences)?;
         let policy = RotationPolicy { grace: GRACE, idle: inner.settings.refresh_token_lifetime };
@@ -51,13 +52,35 @@ impl AuthServer {
                     grant.id = %grant.id, client.id = &*for_log(&grant.client.client_id), subject = grant.subject.sub,
                     "refresh token reused: family revoked"
                 );
-                // The rotation has ended the grant already.
-                self.grant_ended(&grant.id).await;
-                self.detach(&grant.session, &grant.id).await?;
+                // The rotation has ended the grant already. What hangs on it goes whether or not the thief waits.
+                let server = self.clone();
+                inner.tasks.spawn(async move {
+                    server.grant_ended(&grant.id).await;
+                    if let Err(error) = server.detach(&grant.session, &grant.id).await {
+                        tracing::error!(
+                            error = thv_telemetry::chain(&error),
+                            "the session of a revoked grant is left to its end"
+                        );
+                    }
+                });
                 Err(self.no_grant(presented, "refresh token", source).await)
             }
             Rotation::Absent => Err(self.no_grant(presented, "refresh token", source).await),
         }
+    }
+}
+
+impl AuthServer {
+    /// A grant whose login at an upstream has ended would yield tokens that the gateway refuses. `invalid_grant` is what makes
+    /// clients log in again. Nothing is revoked: after that login in the same browser, these refresh tokens do again.
+    async fn refuse_ended_login(&self, grant: &Grant) -> Result<(), EndpointError> {
+        let configured = |upstream: &&String| self.inner.chain.leg(upstream).is_some();
+        let Some(upstream) = grant.ended_login.as_ref().filter(configured) else { return Ok(()) };
+        if self.inner.vault.is_usable(&grant.session, upstream).await? {
+            return Ok(());
+        }
+        let description = format!("the login at the upstream {upstream:?} has ended: log in again");
+        Err(EndpointError::new(ErrorCode::InvalidGrant, "upstream_login_ended", description))
     }
 }
 

@@ -20,10 +20,13 @@ pub enum UpstreamError {
         /// The error code, such as `invalid_grant`.
         error: String,
     },
+    /// Our client that the token was issued to is not known here (any more), so it was not asked. The token is not void.
+    #[error("the client that the token was issued to is not known here")]
+    UnknownClient,
     /// It could not be reached, or answered 5xx or 429; or we could not ask it.
     #[error("the upstream cannot be asked, or does not answer")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// It did not answer, and may or may not have done what was asked.
+    /// It did not answer, or failed half-way (500, 504), and may or may not have done what was asked.
     #[error("the upstream did not answer, and may have done what was asked")]
     Unanswered(#[source] Box<dyn Error + Send + Sync>),
     /// Its answer breaks a rule.
@@ -56,7 +59,7 @@ impl UpstreamError {
     pub(super) fn before_asking(self) -> Self {
         match self {
             Self::Unacceptable { .. } | Self::Unanswered(_) => Self::Unavailable(Box::new(self)),
-            Self::Refused { .. } | Self::Unavailable(_) => self,
+            Self::Refused { .. } | Self::UnknownClient | Self::Unavailable(_) => self,
         }
     }
 
@@ -83,6 +86,7 @@ impl UpstreamError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Refused { .. } => "upstream_refused",
+            Self::UnknownClient => "upstream_client_unknown",
             Self::Unavailable(_) | Self::Unanswered(_) => "upstream_unavailable",
             Self::Unacceptable { .. } => "upstream_unacceptable",
         }
@@ -99,7 +103,9 @@ impl From<TokenRequestError> for UpstreamError {
         match error {
             TokenRequestError::Refused { error } => Self::Refused { error },
             TokenRequestError::Malformed { .. } => unacceptable("no tokens", error),
-            TokenRequestError::Unreachable(_) if processed => Self::Unanswered(error.into()),
+            TokenRequestError::Unreachable(_) | TokenRequestError::Unavailable { .. } if processed => {
+                Self::Unanswered(error.into())
+            }
             TokenRequestError::Unreachable(_)
             | TokenRequestError::Unavailable { .. }
             | TokenRequestError::Credentials(_) => Self::Unavailable(error.into()),

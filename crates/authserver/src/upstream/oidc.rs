@@ -85,6 +85,7 @@ impl OidcUpstream {
 
     /// Whose the renewed tokens are is checked where an ID token comes with them (OpenID Connect Core §12.2). One that cannot
     /// be verified is only logged: the refresh token beside it may have replaced the one that was sent, and must not get lost.
+    /// So nothing is waited for either: keys that are not at hand are not fetched.
     pub(super) async fn refresh(
         &self,
         refresh_token: &SecretString,
@@ -93,24 +94,29 @@ impl OidcUpstream {
     ) -> Result<UpstreamTokens, UpstreamError> {
         let issued = self.provider.refresh(refresh_token, client_id).await?;
         if let Some(id_token) = &issued.tokens.id_token {
-            let expected = self.expectations(&issued, None, None);
-            let claims = match self.verify(&issued.endpoints, id_token, &expected).await {
-                Ok(claims) => Some(claims),
-                Err(error) => {
-                    tracing::warn!(
-                        upstream.name = self.provider.name(),
-                        error = thv_telemetry::chain(&error),
-                        "the ID token of a refresh is not acceptable"
-                    );
-                    peek_unverified::<Claims>(id_token.expose_secret())
-                }
-            };
+            self.look_at(&issued, id_token);
+            // It came from the token endpoint itself, which stands for its signature (OpenID Connect Core §3.1.3.7).
+            let claims = peek_unverified::<Claims>(id_token.expose_secret());
             let now_of = claims.as_ref().and_then(|claims| claims.get(&self.subject_claim));
             if now_of.is_some_and(|now_of| now_of.as_str() != Some(subject)) {
                 return Err(self.provider.another_user());
             }
         }
         Ok(self.provider.stored_tokens(subject, issued))
+    }
+
+    /// Logs what is wrong with the ID token of a refresh, as far as the keys that are kept tell.
+    fn look_at(&self, issued: &Issued, id_token: &SecretString) {
+        let Some(jwks_uri) = &issued.endpoints.jwks else { return };
+        let Some(set) = self.keys.kept_for(jwks_uri, id_token.expose_secret()) else { return };
+        let expected = self.expectations(issued, None, None);
+        if let Err(error) = id_token::verify(id_token, &*set.keys, &expected) {
+            tracing::warn!(
+                upstream.name = self.provider.name(),
+                error = thv_telemetry::chain(&error),
+                "the ID token of a refresh is not acceptable"
+            );
+        }
     }
 
     pub(super) async fn ready(&self) -> Result<(), String> {

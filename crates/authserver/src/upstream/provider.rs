@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use thv_client::authorization_response::check_iss;
@@ -19,6 +20,10 @@ use tokio_util::task::TaskTracker;
 use super::authorization_request::AuthorizationRequest;
 use super::registration::{Client, PublishedClient, Registered, Registrar, RegistrationSettings};
 use super::{Outbound, UpstreamError, UpstreamRequest};
+
+/// What may precede a refresh: reading the registration, waiting for another replica that changes it, metadata. Less than
+/// the refresh as a whole may take, by more than the token endpoint may take.
+const PREPARATION: Duration = Duration::from_secs(10);
 
 /// An upstream as an authorization server that we are a client of.
 #[derive(Clone, Debug)]
@@ -153,43 +158,78 @@ impl Provider {
     }
 
     /// Redeems a code as the client that asked for it. One that is not known any more is `invalid_client`, as it would be
-    /// for the upstream.
+    /// for the upstream. A server that refuses the client has not looked at the code (RFC 6749 §5.2), so where it turns out
+    /// to know us all the same, the code is sent once more.
     pub(super) async fn exchange_code(
         &self,
         code: &str,
         verifier: &SecretString,
         client_id: Option<&str>,
     ) -> Result<Issued, UpstreamError> {
-        let registered = self.registered_as(client_id).await?;
-        let client = registered.client(client_id).ok_or_else(UpstreamError::invalid_client)?;
+        match self.exchange_once(code, verifier, client_id).await {
+            Err(error) if error.is_invalid_client() && self.is_confirmed(client_id).await => {
+                self.exchange_once(code, verifier, client_id).await
+            }
+            redeemed => redeemed,
+        }
+    }
+
+    async fn exchange_once(
+        &self,
+        code: &str,
+        verifier: &SecretString,
+        client_id: Option<&str>,
+    ) -> Result<Issued, UpstreamError> {
+        let (registered, client) = self.registrar.acting_as(client_id).await?;
+        let client = client.ok_or_else(UpstreamError::invalid_client)?;
         let endpoint = named(client.token_endpoint(), "token_endpoint")?;
         let resource: Vec<_> = self.settings.resource_parameter().into_iter().collect();
         let tokens = endpoint.exchange_code(code, &self.settings.redirect_uri, verifier, &resource).await?;
-        Ok(issued(tokens, client, &registered))
+        self.registrar.accepted(&client.client_id);
+        Ok(issued(tokens, &client, &registered))
     }
 
-    /// Renews tokens as the client that they were issued to: nobody else may (RFC 6749 §6). A client that is not known any
-    /// more cannot, so the upstream is not asked.
+    async fn is_confirmed(&self, client_id: Option<&str>) -> bool {
+        match client_id {
+            Some(client_id) => self.registrar.confirm(client_id).await,
+            None => false,
+        }
+    }
+
+    /// Renews tokens as the client that they were issued to: nobody else may (RFC 6749 §6).
     pub(super) async fn refresh(
         &self,
         refresh_token: &SecretString,
         client_id: Option<&str>,
     ) -> Result<Issued, UpstreamError> {
-        let registered = self.registered_as(client_id).await.map_err(UpstreamError::before_asking)?;
-        let Some(client) = registered.client(client_id) else {
-            tracing::warn!(
-                upstream.name = self.name,
-                client.id = client_id,
-                "the registration that obtained a refresh token is gone: the user has to log in again"
-            );
-            return Err(UpstreamError::invalid_grant());
-        };
+        let (registered, client) = self.prepared(PREPARATION, client_id).await?;
         let endpoint = named(client.token_endpoint(), "token_endpoint");
         let endpoint = endpoint.map_err(UpstreamError::before_asking)?;
         let resource: Vec<_> = self.settings.resource_parameter().into_iter().collect();
         let tokens = endpoint.refresh(refresh_token, None, &resource).await?;
+        self.registrar.accepted(&client.client_id);
         self.registrar.look_after(&registered);
-        Ok(issued(tokens, client, &registered))
+        Ok(issued(tokens, &client, &registered))
+    }
+
+    /// Who refreshes. A client that is not known any more cannot, so the upstream is not asked. This has a deadline of its own:
+    /// whoever waits for the refresh must be able to tell that the refresh token was not sent.
+    pub(super) async fn prepared(
+        &self,
+        within: Duration,
+        client_id: Option<&str>,
+    ) -> Result<(Arc<Registered>, Arc<Client>), UpstreamError> {
+        let found = tokio::time::timeout(within, self.registrar.acting_as(client_id)).await;
+        let found = found.map_err(|elapsed| UpstreamError::Unavailable(elapsed.into()))?;
+        let (registered, client) = found.map_err(|error| UpstreamError::from(error).before_asking())?;
+        let client = client.ok_or(UpstreamError::UnknownClient).inspect_err(|_| {
+            tracing::warn!(
+                upstream.name = self.name,
+                client.id = client_id,
+                "the registration that obtained a refresh token is not known here: the user has to log in again"
+            );
+        })?;
+        Ok((registered, client))
     }
 
     /// Renewed tokens turned out to be another user's. They are not used, and what they were renewed with has been used up.
@@ -201,25 +241,14 @@ impl Provider {
     /// Revokes tokens (RFC 7009), the refresh token first: most servers end what descends from it, too.
     pub(super) async fn revoke(&self, tokens: &UpstreamTokens) -> Result<(), UpstreamError> {
         let client_id = tokens.client_id.as_deref();
-        let registered = self.registered_as(client_id).await?;
+        let (registered, client) = self.registrar.acting_as(client_id).await?;
         let Some(url) = registered.endpoints.revocation.clone() else { return Ok(()) };
-        // A registration that is gone took its tokens with it.
-        let Some(client) = registered.client(client_id) else { return Ok(()) };
+        let client = client.ok_or(UpstreamError::UnknownClient)?;
         let endpoint = RevocationEndpoint::new(self.egress.clone(), url, client.credentials.clone());
         if let Some(refresh_token) = &tokens.refresh_token {
             endpoint.revoke(refresh_token, TokenTypeHint::RefreshToken).await?;
         }
         Ok(endpoint.revoke(&tokens.access_token, TokenTypeHint::AccessToken).await?)
-    }
-
-    /// The registrations, read again if the one with this `client_id` is not among those that are remembered: another
-    /// replica may have made it.
-    async fn registered_as(&self, client_id: Option<&str>) -> Result<Arc<Registered>, UpstreamError> {
-        let registered = self.registrar.current().await?;
-        if registered.client(client_id).is_some() {
-            return Ok(registered);
-        }
-        Ok(self.registrar.read_again().await?)
     }
 
     /// Whether a login could start now; the endpoints if so.

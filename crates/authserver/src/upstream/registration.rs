@@ -3,6 +3,8 @@
 //! [`Registrar`] is asked before every use of the upstream. What it knows dynamically lives in the store, so that neither a
 //! restart nor another replica registers again; each file below is one thing that may have to be done about it.
 
+mod confirm;
+mod earlier;
 mod failure;
 mod identify;
 mod memory;
@@ -34,6 +36,10 @@ pub use self::settings::{
 use super::provider::{ProviderSettings, UpstreamParts};
 use crate::single_flight::SingleFlight;
 
+/// How long it is waited for what becomes of a registration that was refused. It goes on after that.
+const MENDING: Duration = Duration::from_secs(10);
+/// How often it is looked whether a secret is about to end. As often as a stop may have to wait for it.
+const LOOK_AT_SECRETS: Duration = Duration::from_secs(1);
 /// How often it is looked whether an upstream that we could not register at may be asked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -48,6 +54,8 @@ enum Work {
     Renew,
     /// Looking whether the endpoints have moved, and keeping the row alive.
     Follow,
+    /// Asking the upstream about the registration with this `client_id`, which was refused.
+    Confirm(String),
     /// Replacing the registration with this `client_id`, which was refused.
     Replace(String),
 }
@@ -84,7 +92,9 @@ impl Registrar {
         let (egress, clock) = (parts.egress.clone(), Arc::clone(&parts.clock));
         let metadata = match (&settings.discovery, issuer) {
             (Some(url), _) => Some(MetadataSource::discover(egress, url.clone(), clock)),
-            (None, Some(issuer)) => Some(MetadataSource::new(egress, issuer.to_owned(), clock)),
+            (None, Some(issuer)) => {
+                Some(MetadataSource::new(egress, issuer.to_owned(), settings.allow_http, clock))
+            }
             (None, None) => None,
         };
         let signer = parts
@@ -122,6 +132,24 @@ impl Registrar {
         }
     }
 
+    /// Who we are there, and the client with this identifier, if it is known. The store is asked about one that is not among
+    /// those that are remembered: another replica may have made it, or it was registered for other scopes.
+    pub(super) async fn acting_as(
+        &self,
+        client_id: Option<&str>,
+    ) -> Result<(Arc<Registered>, Option<Arc<Client>>), Unregistered> {
+        let mut registered = self.current().await?;
+        let mut client = registered.client(client_id).cloned();
+        if client.is_none() {
+            registered = self.read_again().await?;
+            client = registered.client(client_id).cloned();
+        }
+        if let (None, Some(client_id)) = (&client, client_id) {
+            client = self.shared.earlier(client_id, &registered.endpoints).await?;
+        }
+        Ok((registered, client))
+    }
+
     /// As [`Self::current`], without waiting for an upstream that we are to become a client of.
     pub(super) async fn ready(&self) -> Outcome {
         let shared = &self.shared;
@@ -141,18 +169,50 @@ impl Registrar {
     /// Begins in the background what is due, after a use: renewing the secret, looking whether the endpoints have moved.
     pub(super) fn look_after(&self, registered: &Registered) {
         let (shared, now) = (&self.shared, self.shared.now());
-        let Some(registration) = registered.registration() else { return };
-        if is_ending(registration, now) && shared.memory.may_renew(now) {
-            drop(self.flights.start(Work::Renew, || self.work(Work::Renew)));
+        if registered.registration().is_none() {
+            return;
         }
+        self.renew_if_ending();
         if shared.memory.follow_is_due(now) {
             drop(self.flights.start(Work::Follow, || self.work(Work::Follow)));
         }
     }
 
-    /// The upstream refused `client_id` with `invalid_client`: whether there is another registration now (U7). A new one is
-    /// made at most once in ten minutes, across replicas, so that an upstream that refuses whatever it registers is not
-    /// flooded.
+    fn renew_if_ending(&self) {
+        let (shared, now) = (&self.shared, self.shared.now());
+        let known = shared.memory.known();
+        let registration = known.as_ref().and_then(|known| known.registration());
+        if registration.is_some_and(|registration| is_ending(registration, now))
+            && shared.memory.may_renew(now)
+        {
+            drop(self.flights.start(Work::Renew, || self.work(Work::Renew)));
+        }
+    }
+
+    /// The upstream accepted `client_id` at its token endpoint.
+    pub(super) fn accepted(&self, client_id: &str) {
+        self.shared.memory.accepted(client_id);
+    }
+
+    /// The upstream refused `client_id` with `invalid_client`: whether it turns out to know it all the same, perhaps by a newer
+    /// secret, so that the request can be sent again.
+    pub(super) async fn confirm(&self, client_id: &str) -> bool {
+        let known = self.shared.memory.known();
+        let is_current = known
+            .as_ref()
+            .and_then(|known| known.registration())
+            .is_some_and(|registration| registration.client_id == client_id);
+        if !is_current || self.shared.settings.registration.preregistered().is_some() {
+            return false;
+        }
+        let confirmed = tokio::time::timeout(MENDING, self.fly(Work::Confirm(client_id.to_owned()))).await;
+        confirmed.is_ok_and(|confirmed| confirmed.is_ok())
+    }
+
+    /// The upstream refused `client_id` with `invalid_client`: whether there is another registration now (U7). The upstream is
+    /// asked about the one that it refused first; where it still knows it, that one is used on for some minutes at least. A new
+    /// one is made at most once in ten minutes, across replicas, so that an upstream that refuses whatever it registers is
+    /// not flooded.
     pub(super) async fn replace(&self, client_id: &str) -> bool {
         let shared = &self.shared;
         if shared.settings.registration.preregistered().is_some() {
@@ -169,13 +229,12 @@ impl Registrar {
         if !registered {
             return false;
         }
-        match self.fly(Work::Replace(client_id.to_owned())).await {
-            Ok(registered) => is_other(&registered),
-            Err(_) => false,
-        }
+        let replaced = tokio::time::timeout(MENDING, self.fly(Work::Replace(client_id.to_owned()))).await;
+        matches!(replaced, Ok(Ok(registered)) if is_other(&registered))
     }
 
-    /// Registers in the background, if that is needed, until it succeeds. Nothing waits for it.
+    /// Registers in the background, if that is needed, until it succeeds; then renews a secret that is about to end, also
+    /// while nobody logs in. Nothing waits for it.
     pub(super) fn start(this: &Arc<Self>) {
         if this.shared.settings.registration.preregistered().is_some() {
             return;
@@ -185,12 +244,16 @@ impl Registrar {
             while registrar.current().await.is_err() && !tasks.is_closed() {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
+            while !tasks.is_closed() {
+                registrar.renew_if_ending();
+                tokio::time::sleep(LOOK_AT_SECRETS).await;
+            }
         });
     }
 
-    /// What the registration is stored under; `None` when there is nothing to be stored.
-    pub(super) fn key(&self) -> Option<&RegistrationKey> {
-        self.shared.settings.registration.preregistered().is_none().then_some(&self.shared.key)
+    /// What our registration there is stored under, or would be.
+    pub(super) fn key(&self) -> &RegistrationKey {
+        &self.shared.key
     }
 
     async fn fly(&self, work: Work) -> Outcome {
@@ -210,13 +273,14 @@ impl Shared {
             Work::Resolve => self.resolve().await,
             Work::Renew => self.renew().await,
             Work::Follow => self.follow().await,
+            Work::Confirm(client_id) => self.confirm(client_id).await,
             Work::Replace(client_id) => self.replace(client_id).await,
         };
         let now = self.now();
         match (&outcome, &work) {
             (Ok(_), Work::Renew) => self.memory.renewed(),
             (Ok(_), Work::Resolve | Work::Replace(_)) => self.memory.succeeded(),
-            (_, Work::Follow) => {}
+            (_, Work::Follow | Work::Confirm(_)) => {}
             (Err(failure), Work::Renew) => {
                 self.warn_failed(failure, self.memory.renewal_failed(now));
             }
@@ -243,8 +307,8 @@ impl Shared {
 
     fn warn_invalid_client(&self, client_id: &str, registered: bool) {
         let remediation = if registered {
-            "it is registered anew, at most once in ten minutes; if that does not help, look at the upstream why \
-             it refuses clients that it has registered"
+            "the upstream is asked about it, and where that does not help it is registered anew, at most once in ten \
+             minutes; if that does not help either, look at the upstream why it refuses clients that it has registered"
         } else {
             "check the client identifier, the client secret and the way of authentication that the upstream \
              expects, and configure new ones if they were revoked there"

@@ -5,9 +5,9 @@
 //! - Two replicas never send the same refresh token: the second finds the intent and waits for the outcome.
 //! - An outcome that cannot be stored is kept in this process, and storing it is tried until it succeeds, also when another
 //!   replica believes it lost by then.
-//! - An intent older than [`INTENT_LIFETIME`] means that its process died and the outcome is lost. A refresh token that the
-//!   upstream is known to replace may have been used, so it is not sent again: the access token serves until its end, then
-//!   the user logs in to that upstream only. Any other refresh token is simply sent again.
+//! - An intent older than [`INTENT_LIFETIME`] means that its process died and the outcome is lost. The refresh token may have
+//!   been replaced, so it is not sent again: the access token serves until its end, then the user logs in to that upstream
+//!   only. Where the upstream was seen not to replace refresh tokens, it is simply sent again.
 //! - A token that a backend refused, and that nothing renews, has ended: otherwise the login that is asked for would find it
 //!   still in force and end without a new one.
 
@@ -28,7 +28,7 @@ use crate::upstream::UpstreamError;
 /// What a refresh may take, with everything that it has to ask for.
 const REFRESH_DEADLINE: Duration = Duration::from_secs(30);
 /// Longer than that, and than the clocks of replicas differ.
-const INTENT_LIFETIME: Duration = Duration::from_secs(60);
+const INTENT_LIFETIME: Duration = Duration::from_secs(45);
 /// How often the row is looked at while another replica refreshes.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How often, and for how long, another replica is waited for.
@@ -126,7 +126,7 @@ impl Renewal<'_> {
                     tokio::time::sleep(LOOK_AGAIN).await;
                     continue;
                 }
-                Some(_) if row.value.rotates == Some(true) => {
+                Some(_) if may_rotate(&row.value) => {
                     if !self.give_up(&row, now).await? {
                         continue;
                     }
@@ -154,7 +154,10 @@ impl Renewal<'_> {
                 }
             }
         }
-        Err(unavailable(std::io::Error::new(std::io::ErrorKind::TimedOut, "another replica is refreshing")))
+        Err(unavailable(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "another process is refreshing, or died while it did",
+        )))
     }
 
     /// Whether these tokens are what the caller wants already.
@@ -173,7 +176,9 @@ impl Renewal<'_> {
         match refreshed.unwrap_or_else(|elapsed| Err(UpstreamError::Unanswered(elapsed.into()))) {
             Ok(renewed) => {
                 shared.metrics.upstream_refresh(Counted::Success);
-                self.save(succeeded(entry, renewed, intent)).await
+                let forced = matches!(self.cause, Cause::Refused(_)).then(|| shared.clock.now());
+                let forced_at = forced.or(entry.forced_at);
+                self.save(VaultEntry { forced_at, ..succeeded(entry, renewed, intent) }).await
             }
             Err(error) => Err(self.failed(leg, entry, intent, error).await?),
         }
@@ -227,7 +232,7 @@ impl Renewal<'_> {
         error: UpstreamError,
     ) -> Result<CredentialFailure, CredentialFailure> {
         let shared = self.shared;
-        let refused = matches!(error, UpstreamError::Refused { .. });
+        let refused = matches!(error, UpstreamError::Refused { .. } | UpstreamError::UnknownClient);
         tracing::warn!(
             upstream.name = self.provider,
             session.id = %self.session,
@@ -241,9 +246,8 @@ impl Renewal<'_> {
         };
         // A refresh token is of no use any more when the upstream says so, when the registration that it is bound to is
         // gone, and when it may have been replaced by one that did not reach us.
-        let void = error.is_invalid_grant()
-            || forgotten
-            || (error.may_have_been_processed() && entry.rotates == Some(true));
+        let void =
+            error.is_invalid_grant() || forgotten || (error.may_have_been_processed() && may_rotate(entry));
         let refresh_token = entry.tokens.refresh_token.clone().filter(|_| !void);
         let tokens = UpstreamTokens { refresh_token, ..entry.tokens.clone() };
         let after = VaultEntry { tokens, intent: Some(intent), ..entry.clone() };
@@ -292,6 +296,11 @@ impl Shared {
     }
 }
 
+/// Whether the upstream may have replaced a refresh token that was sent to it.
+fn may_rotate(entry: &VaultEntry) -> bool {
+    entry.rotates != Some(false)
+}
+
 fn succeeded(entry: &VaultEntry, renewed: UpstreamTokens, intent: RefreshIntent) -> VaultEntry {
     let before = &entry.tokens;
     let replaced = match (&renewed.refresh_token, &before.refresh_token) {
@@ -307,7 +316,7 @@ fn succeeded(entry: &VaultEntry, renewed: UpstreamTokens, intent: RefreshIntent)
     };
     // Once seen to rotate, always believed to: the safe side.
     let rotates = Some(replaced || entry.rotates == Some(true));
-    VaultEntry { tokens, rotates, intent: Some(intent), login: entry.login }
+    VaultEntry { tokens, rotates, intent: Some(intent), ..entry.clone() }
 }
 
 /// Whether the row is what another replica left that believed this outcome lost: older tokens of the same login, which
@@ -319,6 +328,17 @@ fn is_given_up(row: &VaultEntry, outcome: &VaultEntry) -> bool {
         && row.tokens.obtained_at < outcome.tokens.obtained_at
 }
 
+/// Whether the row is as it was before the announcement of a refresh that `outcome` withdraws.
+fn is_untouched(row: &VaultEntry, outcome: &VaultEntry) -> bool {
+    let same = |one: &Option<SecretString>, other: &Option<SecretString>| match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        _ => false,
+    };
+    row.intent.is_none()
+        && row.login == outcome.login
+        && same(&row.tokens.refresh_token, &outcome.tokens.refresh_token)
+}
+
 /// Puts an outcome in the place of the intent that it carries. Tokens whose session has ended meanwhile are revoked.
 async fn store(shared: &Shared, session: SessionId, outcome: &VaultEntry) -> Result<Saved, StoreError> {
     let (rows, provider) = (&shared.stores.upstream_tokens, outcome.tokens.provider.as_str());
@@ -326,6 +346,12 @@ async fn store(shared: &Shared, session: SessionId, outcome: &VaultEntry) -> Res
         let now = shared.clock.now();
         let Some(row) = rows.load(&session, provider, now).await? else { break Saved::SessionEnded };
         if row.value.intent != outcome.intent && !is_given_up(&row.value, outcome) {
+            // The write of our announcement may still be on its way; after this one it finds another state.
+            if is_untouched(&row.value, outcome)
+                && !rows.replace(&session, &row, (*row.value).clone(), now).await?
+            {
+                continue;
+            }
             break Saved::Superseded(row.value.tokens.clone());
         }
         let entry = VaultEntry { intent: None, ..outcome.clone() };

@@ -169,6 +169,7 @@ pub(crate) fn egress_to(ca: &TestCa, addr: SocketAddr) -> Client {
     let policy = Policy {
         allow_cidrs: vec!["127.0.0.1/32".parse().unwrap()],
         host_overrides: names.map(|name| (name, addr)).collect(),
+        ..Policy::public()
     };
     Client::new(policy, &Roots::load(Some(&ca.write(dir.path()))).unwrap())
 }

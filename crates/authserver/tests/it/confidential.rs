@@ -101,9 +101,10 @@ pub(crate) async fn give_upstream_tokens(stores: &Stores, session: &SessionId) {
         scopes: None,
         client_id: None,
     };
-    let entry = VaultEntry { tokens, rotates: None, intent: None, login: 1 };
+    let entry =
+        VaultEntry { tokens, rotates: None, intent: None, login: 1, forced_at: None, refused_at: None };
     let until = Timestamp::from_secs(T0.as_secs() + 3600);
-    stores.upstream_tokens.put(session, entry, until, T0).await.unwrap();
+    stores.upstream_tokens.put(session, None, entry, until, T0).await.unwrap();
 }
 
 pub(crate) async fn has_upstream_tokens(stores: &Stores, session: &SessionId) -> bool {

@@ -157,4 +157,9 @@ async fn rfc_7662_2_1_a_client_may_prove_itself_with_an_assertion() {
     };
     assert_error(&ask(&first).await, 401, "invalid_client", "client_assertion_replayed");
     assert_eq!(body_of(&ask(&second).await)["active"], true);
+    // Each takes a place in the store, and anybody can make them.
+    for _ in 2..60 {
+        ask(&assertion()).await;
+    }
+    assert_eq!(ask(&assertion()).await.status(), 429);
 }

@@ -261,7 +261,7 @@ fn upstream(provider: &Provider, parts: &Parts) -> Upstream {
     };
     let means = UpstreamParts {
         issuer: ISSUER.to_owned(),
-        egress: Client::pooled(Policy::with_loopback(), &Roots::load(None).unwrap()),
+        egress: Client::new(Policy::with_loopback(), &Roots::load(None).unwrap()),
         clock: Arc::clone(&parts.clock),
         stores: parts.stores.clone(),
         published: None,

@@ -95,7 +95,7 @@ async fn as_37_a_code_works_once_and_its_reuse_ends_the_grant() {
     let note = std::sync::Arc::clone(&told);
     fixture.server.on_event(move |event| match event {
         Event::GrantRevoked(grant) => note.lock().unwrap().push(grant.to_string()),
-        Event::UpstreamTokensChanged(_) => {}
+        Event::UpstreamTokensChanged(_) | Event::Missed => {}
     });
     assert_error(&fixture.redeem(&flow, &code).await, 400, "invalid_grant", "grant_unknown");
     assert!(!fixture.server.is_live(&tsid).await.unwrap());

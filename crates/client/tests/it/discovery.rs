@@ -1,24 +1,17 @@
-use std::time::Duration;
-
 use serde_json::json;
 use thv_client::discovery::DiscoveryUrl;
 use thv_client::metadata::{MetadataError, MetadataSource};
-use thv_clock::ManualClock;
-use thv_oauth::issuer::AllowHttp;
-use thv_oauth::server_metadata::{AuthorizationServerMetadata, EndpointError};
+use thv_oauth::issuer::{AllowHttp, IssuerError};
+use thv_oauth::server_metadata::EndpointError;
 
-use crate::provider::{NOW, Provider, clock, egress};
+use crate::provider::{Provider, clock, egress};
 
 const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
-fn source_at(url: &str, clock: &ManualClock) -> MetadataSource {
-    let url = DiscoveryUrl::parse(url, AllowHttp::Loopback).unwrap();
-    MetadataSource::discover(egress(), url, clock.shared())
-}
-
 fn source(url: &str) -> MetadataSource {
-    source_at(url, &clock())
+    let url = DiscoveryUrl::parse(url, AllowHttp::Loopback).unwrap();
+    MetadataSource::discover(egress(), url, clock().shared())
 }
 
 #[tokio::test]
@@ -100,48 +93,20 @@ async fn u3_every_endpoint_is_https_unless_it_is_on_this_machine() {
         assert!(!error.is_temporary());
         let anywhere = DiscoveryUrl::parse(&issuer, AllowHttp::Any).unwrap();
         MetadataSource::discover(egress(), anywhere, clock().shared()).load().await.unwrap();
+        // It makes no difference that the issuer itself is configured.
+        let by_issuer =
+            |allow_http| MetadataSource::new(egress(), issuer.clone(), allow_http, clock().shared());
+        let error = by_issuer(AllowHttp::Loopback).load().await.unwrap_err();
+        assert!(
+            matches!(error, MetadataError::Endpoint { source: EndpointError::NotHttps, .. }),
+            "{error:?}"
+        );
+        by_issuer(AllowHttp::Any).load().await.unwrap();
         provider.on_json(RFC8414, json!({"issuer": issuer, member: provider.url("/x")}));
         source(&issuer).load().await.unwrap();
+        by_issuer(AllowHttp::Loopback).load().await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn u4_stored_metadata_saves_the_fetch_until_it_is_stale_and_outlives_a_server_that_is_down() {
-    let provider = Provider::start().await;
-    let issuer = provider.url("");
-    let clock = clock();
-    let source = source_at(&issuer, &clock);
-    let stored = AuthorizationServerMetadata {
-        issuer: issuer.clone(),
-        token_endpoint: Some("https://t/old".into()),
-        ..Default::default()
-    };
-    source.seed(stored.clone(), NOW + Duration::from_secs(60)).unwrap();
-    assert_eq!(*source.load().await.unwrap(), stored);
-    assert!(provider.asked().is_empty());
-
-    provider.set_down(true);
-    clock.advance(Duration::from_secs(61));
-    assert_eq!(*source.load().await.unwrap(), stored);
-    provider.set_down(false);
-    provider.on_json(RFC8414, json!({"issuer": issuer, "token_endpoint": "https://t/new"}));
-    clock.advance(Duration::from_secs(60));
-    let now = source.load().await.unwrap();
-    assert_eq!(now.token_endpoint.as_deref(), Some("https://t/new"));
-    source.seed(stored, NOW + Duration::from_secs(3600)).unwrap();
-    assert_eq!(source.load().await.unwrap(), now, "what was fetched is newer than what was stored");
-}
-
-#[test]
-fn u4_stored_metadata_is_judged_like_fetched() {
-    let source = source("http://localhost:1/t");
-    let stored = |issuer: &str, token_endpoint: &str| AuthorizationServerMetadata {
-        issuer: issuer.into(),
-        token_endpoint: Some(token_endpoint.into()),
-        ..Default::default()
-    };
-    let error = source.seed(stored("http://localhost:1/u", "https://t"), NOW).unwrap_err();
-    assert!(matches!(error, MetadataError::IssuerMismatch { .. }), "{error:?}");
-    let error = source.seed(stored("http://localhost:1/t", "http://as.example/t"), NOW).unwrap_err();
-    assert!(matches!(error, MetadataError::Endpoint { member: "token_endpoint", .. }), "{error:?}");
+    let error =
+        MetadataSource::new(egress(), issuer, AllowHttp::No, clock().shared()).load().await.unwrap_err();
+    assert!(matches!(error, MetadataError::Issuer(IssuerError::NotHttps)), "{error:?}");
 }

@@ -144,3 +144,20 @@ async fn u1_a_caller_that_goes_away_does_not_make_the_next_one_fetch_again() {
     cache.load(&url).await.unwrap();
     assert_eq!(provider.asked().len(), 1);
 }
+
+#[tokio::test]
+async fn u11_keys_that_are_at_hand_are_given_without_a_request() {
+    let provider = Provider::start().await;
+    let (first, other) = (key(), key());
+    provider.publish(&[&first]);
+    let (clock, url) = (clock(), provider.url("/jwks"));
+    let cache = cache(&clock);
+    assert!(cache.kept_for(&url, &token(&first)).is_none(), "nothing is kept yet");
+    let set = cache.load(&url).await.unwrap();
+    clock.advance(seconds(301));
+    assert!(Arc::ptr_eq(&cache.kept_for(&url, &token(&first)).unwrap(), &set), "old keys do, too");
+    assert!(cache.kept_for(&url, &token(&other)).is_none(), "it is of another key");
+    clock.advance(seconds(24 * 3600));
+    assert!(cache.kept_for(&url, &token(&first)).is_none(), "too old");
+    assert_eq!(provider.asked().len(), 1);
+}

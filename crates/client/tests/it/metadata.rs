@@ -4,6 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 use thv_client::metadata::{MetadataError, MetadataSource};
 use thv_clock::ManualClock;
+use thv_oauth::issuer::AllowHttp;
 
 use crate::provider::{Answer, Provider, clock, egress};
 
@@ -11,7 +12,7 @@ const RFC8414: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 
 fn source(issuer: String, clock: &ManualClock) -> MetadataSource {
-    MetadataSource::new(egress(), issuer, clock.shared())
+    MetadataSource::new(egress(), issuer, AllowHttp::Loopback, clock.shared())
 }
 
 fn minutes(minutes: u64) -> Duration {

@@ -37,6 +37,7 @@ pub(super) fn check(auth_server: &AuthServer, profile: Profile, findings: &mut F
         }
         label(&at, provider.label.as_deref(), findings);
         place_in_login(&at, provider, first, findings);
+        registration::document_can_be_fetched(&at, provider, &auth_server.issuer, findings);
         if preset_fits(&at, provider, findings) {
             block(&at, provider, first, profile, findings);
         }

@@ -216,6 +216,17 @@ async fn plain_http_is_refused_unless_the_address_is_listed() {
 }
 
 #[tokio::test]
+async fn the_permission_for_plain_http_opens_no_further_address() {
+    let server = Server::answering(ok("in the clear")).await;
+    let url = format!("http://client.example:{}/", server.address.port());
+    let open = resolving(Policy { plain_http: true, ..Policy::public() }, &[&["127.0.0.1"]]);
+    assert_eq!(refusal(&open, &url).await, SpecialUse::Loopback);
+    let listed = Policy { plain_http: true, ..Policy::with_loopback() };
+    let response = resolving(listed, &[&["127.0.0.1"]]).get(&url, HeaderMap::new(), GENEROUS).await;
+    assert_eq!(response.unwrap().body, "in the clear");
+}
+
+#[tokio::test]
 async fn as_75_proxies_of_the_environment_are_ignored() {
     let proxy = Tripwire::bind("127.0.0.1:0").await;
     let address = format!("http://127.0.0.1:{}", proxy.port());

@@ -27,8 +27,6 @@ use crate::peer::Peer;
 
 /// What a client is told to wait when an upstream provider or the store does not answer.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// A session that never existed: asking for it shows whether the store answers.
-const NO_SESSION: &str = "00000000000000000000000000000000";
 
 /// The authorization server, for whoever asks it something. Clones share it.
 #[derive(Clone)]
@@ -109,7 +107,7 @@ impl Embedded {
     }
 }
 
-/// Forgets what is remembered of grants that ended, or whose upstream tokens changed.
+/// Forgets what is remembered of grants that ended, or whose upstream tokens changed; everything, when it is not known which.
 fn forget(event: &Event, verifier: &Verifier, credentials: Option<&CredentialCache>) {
     let grants = match event {
         Event::GrantRevoked(grant) => {
@@ -117,6 +115,10 @@ fn forget(event: &Event, verifier: &Verifier, credentials: Option<&CredentialCac
             std::slice::from_ref(grant)
         }
         Event::UpstreamTokensChanged(grants) => grants.as_slice(),
+        Event::Missed => {
+            verifier.forget_all();
+            return credentials.map_or((), CredentialCache::forget_all);
+        }
     };
     let Some(credentials) = credentials else { return };
     for grant in grants {
@@ -142,7 +144,7 @@ impl AuthorizationServer for Embedded {
     }
 
     async fn readiness(&self) -> Vec<Check> {
-        let store = self.server.is_live(NO_SESSION).await.err().map(|error| thv_telemetry::chain(&error));
+        let store = self.server.store_ready().await.err().map(|error| thv_telemetry::chain(&error));
         let mut checks = vec![Check { name: "store".to_owned(), essential: true, failure: store }];
         let upstreams = self.server.upstream_readiness().await;
         checks.extend(upstreams.into_iter().map(|(name, ready)| Check {
@@ -170,6 +172,15 @@ impl UpstreamCredentials for Embedded {
         let Some(injected) = &self.injected else { return Ok(None) };
         let found = self.server.vault().credential(session, &injected.provider).await;
         usable(found, injected)
+    }
+
+    async fn refused_anew(&self, session: &str, credential: &Credential) {
+        let Some(injected) = &self.injected else { return };
+        let is_refused = |token: &SecretString| credential.is_bearer_of(token);
+        let noted = self.server.vault().refused_anew(session, &injected.provider, is_refused).await;
+        if let Err(failure) = noted {
+            tracing::warn!(error = thv_telemetry::chain(&failure), "a refused credential cannot be noted");
+        }
     }
 
     async fn refresh(
@@ -266,5 +277,7 @@ mod tests {
         assert_eq!(ask_for_both().await, 3);
         forget(&Event::UpstreamTokensChanged(vec![revoked, other]), &verifier, Some(&credentials));
         assert_eq!(ask_for_both().await, 5);
+        forget(&Event::Missed, &verifier, Some(&credentials));
+        assert_eq!(ask_for_both().await, 7);
     }
 }

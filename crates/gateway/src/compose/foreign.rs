@@ -21,12 +21,13 @@ use thv_config::{Config, Problem, Profile};
 use thv_egress::{Client, Limits};
 use thv_jose::digest::base64url;
 use thv_jose::jwks::Jwks;
+use thv_oauth::issuer::AllowHttp;
 use thv_oauth::params;
 use thv_oauth::scope::ScopeSet;
 use thv_resource::Verifier;
 use thv_resource::verifier::{Introspect, Introspection, TokenKeys, Unavailable};
 
-use super::{Shared, at, egress_policy};
+use super::{Shared, at, foreign_issuer_policy};
 use sparing::Sparing;
 
 const LIMITS: Limits = Limits { total: Duration::from_secs(5), max_body: 64 * 1024 };
@@ -39,10 +40,16 @@ pub(super) fn trust(
     profile: Profile,
     shared: &Shared,
 ) -> Result<Verifier, Problem> {
-    let egress = Client::pooled(egress_policy(config, profile), &shared.roots);
+    let egress = Client::pooled(foreign_issuer_policy(config, profile), &shared.roots);
+    let allow_http = if config.insecure_allow_http { AllowHttp::Any } else { AllowHttp::Loopback };
     let keys = IssuerKeys {
         url: oidc.jwks_url.clone(),
-        metadata: MetadataSource::new(egress.clone(), oidc.issuer.clone(), Arc::clone(&shared.clock)),
+        metadata: MetadataSource::new(
+            egress.clone(),
+            oidc.issuer.clone(),
+            allow_http,
+            Arc::clone(&shared.clock),
+        ),
         sets: JwksCache::new(egress.clone(), Arc::clone(&shared.clock), 2),
     };
     let verifier = verifier.trusting(oidc.issuer.clone(), Arc::new(keys));

@@ -23,12 +23,24 @@ const AT: &str = "authServer.storage";
 pub(crate) struct Store {
     stores: Stores,
     sqlite: Option<Arc<SqliteRows>>,
+    kind: StorageType,
+    place: String,
 }
 
 impl Store {
     /// What it keeps.
     pub(crate) fn stores(&self) -> Stores {
         self.stores.clone()
+    }
+
+    /// What kind of store it is.
+    pub(crate) fn kind(&self) -> StorageType {
+        self.kind
+    }
+
+    /// The file or the addresses, without credentials.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Writes what is left to be written. Nothing may be asked of the store afterwards.
@@ -53,22 +65,39 @@ pub(super) fn open(
     profile: Profile,
     keys: &Keys,
 ) -> Result<Store, Problem> {
-    let rows: Arc<dyn Rows> = match server.storage.kind(profile) {
+    let kind = server.storage.kind(profile);
+    let mut sqlite = None;
+    let (rows, place): (Arc<dyn Rows>, String) = match kind {
         StorageType::Memory => {
-            return Ok(Store { stores: memory::stores(memory::Capacity::default()), sqlite: None });
+            let stores = memory::stores(memory::Capacity::default());
+            return Ok(Store { stores, sqlite, kind, place: "this process".to_owned() });
         }
         StorageType::Sqlite => {
-            let rows = sqlite::open(&sqlite_settings(config, server)?);
+            let settings = sqlite_settings(config, server)?;
+            let rows = sqlite::open(&settings);
             let rows = Arc::new(rows.map_err(|error| at(&format!("{AT}.sqlite"), &error))?);
-            let stores = sealed::stores(Arc::clone(&rows) as Arc<dyn Rows>, keys.at_rest());
-            return Ok(Store { stores, sqlite: Some(rows) });
+            sqlite = Some(Arc::clone(&rows));
+            (rows, settings.path.display().to_string())
         }
         StorageType::Redis => {
-            let rows = redis::connect(redis_settings(config, server)?);
-            Arc::new(rows.map_err(|error| at(&format!("{AT}.redis.tls"), &error))?)
+            let settings = redis_settings(config, server)?;
+            let place = addresses(&settings.topology);
+            let rows = redis::connect(settings);
+            (Arc::new(rows.map_err(|error| at(&format!("{AT}.redis.tls"), &error))?), place)
         }
     };
-    Ok(Store { stores: sealed::stores(rows, keys.at_rest()), sqlite: None })
+    Ok(Store { stores: sealed::stores(rows, keys.at_rest()), sqlite, kind, place })
+}
+
+fn addresses(topology: &Topology) -> String {
+    let list = |addrs: &[Endpoint]| addrs.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ");
+    match topology {
+        Topology::Standalone { addr, db } => format!("{addr}, database {db}"),
+        Topology::Cluster { addrs } => format!("cluster at {}", list(addrs)),
+        Topology::Sentinel(sentinel) => {
+            format!("{} behind the Sentinels {}", sentinel.master_name, list(&sentinel.addrs))
+        }
+    }
 }
 
 /// The SQLite database of a configuration.
@@ -162,3 +191,6 @@ fn text(key: &str, reference: Option<&SecretRef>) -> Result<Option<SecretString>
     let text = reference.map(|reference| reference.resolve().and_then(|secret| secret.into_text()));
     text.transpose().map_err(|error| at(&format!("{AT}.redis.{key}"), &error))
 }
+
+#[cfg(test)]
+mod tests;

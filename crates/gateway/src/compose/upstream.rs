@@ -37,6 +37,40 @@ const PRIVATE: [Ipv4Net; 3] = [
 ];
 const PRIVATE_V6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7);
 
+/// What one upstream provider permits beside the rules for every outbound request.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Permissions {
+    /// `allowPrivateIPs`.
+    pub(crate) private: bool,
+    /// `insecureAllowHTTP`.
+    pub(crate) plain_http: bool,
+}
+
+impl From<&OidcUpstream> for Permissions {
+    fn from(oidc: &OidcUpstream) -> Self {
+        Self { private: oidc.allow_private_ips, plain_http: oidc.insecure_allow_http }
+    }
+}
+
+impl From<&OAuth2Upstream> for Permissions {
+    fn from(oauth2: &OAuth2Upstream) -> Self {
+        Self { private: oauth2.allow_private_ips, plain_http: oauth2.insecure_allow_http }
+    }
+}
+
+impl Permissions {
+    /// Which addresses may be dialled for this provider.
+    pub(crate) fn added_to(self, general: &Policy) -> Policy {
+        let mut policy = general.clone();
+        policy.plain_http |= self.plain_http;
+        if self.private {
+            policy.allow_cidrs.extend(PRIVATE.into_iter().map(IpNet::V4));
+            policy.allow_cidrs.push(IpNet::V6(PRIVATE_V6));
+        }
+        policy
+    }
+}
+
 /// What every upstream provider is made with.
 pub(super) struct Common<'a> {
     pub(super) server: &'a AuthServer,
@@ -78,25 +112,22 @@ fn upstream(common: &Common<'_>, provider: &UpstreamProvider, egress: &Client) -
     Ok(match provider.kind().ok_or_else(missing)? {
         UpstreamKind::Local(local) => Upstream::local(name, local_users(provider, local)?),
         UpstreamKind::Oidc(oidc) => {
-            let parts = common.parts(egress, oidc.allow_private_ips);
+            let parts = common.parts(egress, oidc.into());
             Upstream::oidc(name, oidc_settings(common.server, provider, oidc)?, parts)
         }
         UpstreamKind::OAuth2(oauth2) => {
-            let parts = common.parts(egress, oauth2.allow_private_ips);
+            let parts = common.parts(egress, oauth2.into());
             Upstream::oauth2(name, oauth2_settings(common.server, provider, oauth2)?, parts)
         }
     })
 }
 
 impl Common<'_> {
-    fn parts(&self, egress: &Client, allow_private: bool) -> UpstreamParts {
-        let egress = if allow_private {
-            let mut policy = self.policy.clone();
-            policy.allow_cidrs.extend(PRIVATE.into_iter().map(IpNet::V4));
-            policy.allow_cidrs.push(IpNet::V6(PRIVATE_V6));
-            Client::new(policy, &self.shared.roots)
-        } else {
+    fn parts(&self, egress: &Client, permissions: Permissions) -> UpstreamParts {
+        let egress = if permissions == Permissions::default() {
             egress.clone()
+        } else {
+            Client::new(permissions.added_to(&self.policy), &self.shared.roots)
         };
         UpstreamParts {
             issuer: self.server.issuer.clone(),

@@ -60,7 +60,8 @@ pub fn state_dir(config: &Config) -> Result<PathBuf, StateDirError> {
 /// # Errors
 /// When it could not.
 pub fn probe_state_dir(directory: &Path) -> Result<(), StateDirError> {
-    let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(directory);
+    // The last ancestor of a relative path is the empty one: the working directory.
+    let existing = directory.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
     let probe = existing.join(format!(".thv-check-{}", random::token()));
     let made =
         OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| fs::remove_file(&probe));

@@ -11,6 +11,7 @@ mod logs;
 mod oauth2_upstream;
 mod oidc_upstream;
 mod production;
+mod redis_store;
 mod refusals;
 mod streaming;
 mod upstream_token;

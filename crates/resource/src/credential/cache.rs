@@ -178,12 +178,24 @@ impl CredentialCache {
         }
     }
 
+    /// The backend refused `credential`, and there is no other.
+    pub async fn refused_anew(&self, session: &str, credential: &Credential) {
+        self.source.refused_anew(session, credential).await;
+    }
+
     /// Forgets the credential of a session that was revoked or logged in anew.
     ///
     /// A call to the source that is under way answers its own request and no other.
     pub fn forget(&self, session: &str) {
         if let Some(slot) = self.sessions.remove(session) {
             slot.forgotten.store(true, Ordering::Release);
+        }
+    }
+
+    /// Forgets the credentials of all sessions: some may have changed without our being told.
+    pub fn forget_all(&self) {
+        for (session, _) in &self.sessions {
+            self.forget(&session);
         }
     }
 
@@ -309,6 +321,17 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &cache.credential("s").await.unwrap().unwrap()));
         cache.forget("s");
         assert_eq!(cache.credential("s").await.unwrap().unwrap().header_value(), "Bearer token-2");
+    }
+
+    #[tokio::test]
+    async fn all_sessions_are_forgotten_at_once() {
+        let (cache, source, _) = cache();
+        for round in 1..=2 {
+            cache.credential("a").await.unwrap();
+            cache.credential("b").await.unwrap();
+            assert_eq!(source.issued.load(Ordering::SeqCst), 2 * round);
+            cache.forget_all();
+        }
     }
 
     #[tokio::test]

@@ -112,6 +112,8 @@ async fn a_revocation_here_is_seen_at_once_and_by_that_session_alone() {
     setup.verifier.session_revoked("session-1");
     assert_eq!(setup.verifier.verify(&revoked).await.unwrap_err(), TokenFault::Revoked.into());
     assert!(Arc::ptr_eq(&kept, &setup.verifier.verify(&other).await.unwrap()));
+    setup.verifier.forget_all();
+    assert_eq!(setup.verifier.verify(&other).await.unwrap_err(), TokenFault::Revoked.into());
 }
 
 #[tokio::test]

@@ -36,6 +36,10 @@ pub(super) struct VaultEntryMirror {
     rotates: Option<bool>,
     intent: Option<RefreshIntent>,
     login: u32,
+    #[serde(default)]
+    forced_at: Option<Timestamp>,
+    #[serde(default)]
+    refused_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]

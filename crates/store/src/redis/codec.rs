@@ -7,7 +7,7 @@ use std::time::Duration;
 use thv_clock::Timestamp;
 use thv_jose::digest::base64url;
 
-use crate::rows::{Row, RowKey};
+use crate::rows::{FOREVER, Row, RowKey};
 use crate::table::Version;
 
 /// How much longer than its row a key lives, because Redis's clock is not ours. The row says itself until when it counts.
@@ -33,10 +33,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
     Some(Row { version: Version(*version), until, value: value.to_vec() })
 }
 
-/// Time to live in milliseconds of a row that is kept until `until`.
-pub(super) fn ttl_millis(until: Timestamp, now: Timestamp) -> u64 {
+/// Time to live in milliseconds of a row that is kept until `until`; none for a row without end, which a server that runs out
+/// of memory then spares under every `volatile-*` policy.
+pub(super) fn ttl_millis(until: Timestamp, now: Timestamp) -> Option<u64> {
+    if until >= FOREVER {
+        return None;
+    }
     let left = until.as_millis().saturating_sub(now.as_millis());
-    left.saturating_add((Timestamp::EPOCH + SLACK).as_millis()).clamp(1, LONGEST_TTL)
+    Some(left.saturating_add((Timestamp::EPOCH + SLACK).as_millis()).clamp(1, LONGEST_TTL))
 }
 
 #[cfg(test)]
@@ -61,8 +65,11 @@ mod tests {
     #[test]
     fn keys_outlive_their_rows_and_redis_takes_every_ttl() {
         let now = Timestamp::from_secs(1000);
-        assert_eq!(ttl_millis(Timestamp::from_secs(1010), now), 70_000);
-        assert_eq!(ttl_millis(Timestamp::EPOCH, now), 60_000);
-        assert_eq!(ttl_millis(Timestamp::from_millis(u64::MAX), now), LONGEST_TTL);
+        assert_eq!(ttl_millis(Timestamp::from_secs(1010), now), Some(70_000));
+        assert_eq!(ttl_millis(Timestamp::EPOCH, now), Some(60_000));
+        let almost = Timestamp::from_millis(FOREVER.as_millis() - 1);
+        assert_eq!(ttl_millis(almost, now), Some(LONGEST_TTL));
+        assert_eq!(ttl_millis(FOREVER, now), None);
+        assert_eq!(ttl_millis(Timestamp::from_millis(u64::MAX), now), None);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::backoff;
 use super::client::Client;
 use super::fault::{Fault, RedisFault};
+use crate::rows::Announcement;
 
 /// How many messages may wait for a reader before it misses some.
 const BACKLOG: usize = 1024;
@@ -21,19 +22,21 @@ const TRIED_EVERY: Duration = Duration::from_secs(10);
 pub(super) fn listen(
     client: Arc<Client>,
     channel: String,
-) -> (broadcast::Sender<Vec<u8>>, tokio::task::JoinHandle<()>) {
+) -> (broadcast::Sender<Announcement>, tokio::task::JoinHandle<()>) {
     let (sender, _) = broadcast::channel(BACKLOG);
     let task = tokio::spawn(keep_listening(client, channel, sender.clone()));
     (sender, task)
 }
 
-async fn keep_listening(client: Arc<Client>, channel: String, sender: broadcast::Sender<Vec<u8>>) {
+async fn keep_listening(client: Arc<Client>, channel: String, sender: broadcast::Sender<Announcement>) {
     let mut failures = 0;
     loop {
         let error = match subscribe(&client, &channel).await {
             Ok(subscription) => {
                 failures = 0;
                 tracing::debug!("listening to what other replicas announce through redis");
+                // Without a reader there is nobody to tell.
+                _ = sender.send(Announcement::Listening);
                 forward(&client, subscription, &sender).await
             }
             Err(fault) => fault,
@@ -67,7 +70,7 @@ async fn subscribe(client: &Client, channel: &str) -> Result<PubSub, Fault> {
 }
 
 /// Passes messages on until the connection ends; says why it did.
-async fn forward(client: &Client, subscription: PubSub, sender: &broadcast::Sender<Vec<u8>>) -> Fault {
+async fn forward(client: &Client, subscription: PubSub, sender: &broadcast::Sender<Announcement>) -> Fault {
     let (mut sink, mut messages) = subscription.split();
     let patience = client.wiring.dialer.read_timeout;
     let mut tries = interval(TRIED_EVERY);
@@ -77,8 +80,9 @@ async fn forward(client: &Client, subscription: PubSub, sender: &broadcast::Send
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                // Without a reader there is nobody to tell.
-                Some(message) => _ = sender.send(message.get_payload_bytes().to_vec()),
+                Some(message) => {
+                    _ = sender.send(Announcement::Message(message.get_payload_bytes().to_vec()));
+                }
                 None => return broken(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
             },
             _ = tries.tick() => match timeout(patience, sink.ping::<::redis::Value>()).await {

@@ -42,7 +42,7 @@ if #head == 24 then
 end
 ";
 
-/// KEYS: the row. ARGV: expected version (empty: none), now in ms, new value, its TTL in ms.
+/// KEYS: the row. ARGV: expected version (empty: none), now in ms, new value, its TTL in ms (empty: none).
 ///
 /// A row that has the new version already was written by the same request, whose answer was lost. It is written again, so that
 /// `WAIT` on the new connection waits for it.
@@ -50,7 +50,8 @@ pub(super) static WRITE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "
 if version ~= ARGV[1] and version ~= string.sub(ARGV[3], 1, 16) then return 0 end
-redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+if ARGV[4] == '' then redis.call('SET', KEYS[1], ARGV[3])
+else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
 return 1
 ",
     )

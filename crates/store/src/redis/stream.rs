@@ -21,6 +21,8 @@ pub(super) struct Stream {
     inner: Box<dyn Duplex>,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether those who are ready to write had their turn before this write.
+    gathered: bool,
 }
 
 impl Stream {
@@ -39,7 +41,7 @@ impl Stream {
                 Box::new(tls.connect(name, tcp).await?)
             }
         };
-        Ok(Self { inner, write_timeout, stalled: None })
+        Ok(Self { inner, write_timeout, stalled: None, gathered: false })
     }
 
     /// Passes on what a write said, or the error when it has made no progress for too long.
@@ -70,7 +72,16 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // The runtime would run us right after the first request that wakes us. One turn later the other requests that are
+        // ready have written theirs, too, and one system call sends them all.
+        if !std::mem::replace(&mut self.gathered, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let progress = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if progress.is_ready() {
+            self.gathered = false;
+        }
         self.unless_stalled(progress, cx)
     }
 
@@ -94,7 +105,8 @@ mod tests {
     async fn a_write_that_nobody_takes_fails() {
         let (near, _far) = tokio::io::duplex(16);
         let limit = Duration::from_millis(20);
-        let mut stream = Stream { inner: Box::new(near), write_timeout: limit, stalled: None };
+        let mut stream =
+            Stream { inner: Box::new(near), write_timeout: limit, stalled: None, gathered: false };
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

@@ -18,11 +18,6 @@ impl Envelope {
         ring.seal(&self.place(), plaintext).map_err(|error| unreadable(self.key.kind, error))
     }
 
-    pub(crate) fn open(&self, ring: &AtRestRing, sealed: &[u8]) -> Result<Opened, StoreError> {
-        self.try_open(ring, sealed).map_err(|error| unreadable(self.key.kind, error))
-    }
-
-    /// The same, for who says more about what is wrong.
     pub(crate) fn try_open(&self, ring: &AtRestRing, sealed: &[u8]) -> Result<Opened, AtRestError> {
         ring.open(&self.place(), sealed)
     }

@@ -10,7 +10,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::events::{Carrier, Event};
-use crate::rows::Rows;
+use crate::rows::{Announcement, Rows};
+use crate::sealed::lookup::Lookup;
 
 const PLACE: &[u8] = b"event";
 const SENDER_LEN: usize = 16;
@@ -21,12 +22,19 @@ pub(super) struct SealedEvents {
     keys: AtRestHandle,
     /// Tells our own messages from those of others.
     sender: [u8; SENDER_LEN],
-    announcements: Mutex<Receiver<Vec<u8>>>,
+    announcements: Mutex<Receiver<Announcement>>,
+    /// What was missed may have been the loss of the store.
+    lookup: Arc<Lookup>,
 }
 
 impl SealedEvents {
-    pub(super) fn new(rows: Arc<dyn Rows>, keys: AtRestHandle, announcements: Receiver<Vec<u8>>) -> Self {
-        Self { rows, keys, sender: random::bytes(), announcements: Mutex::new(announcements) }
+    pub(super) fn new(
+        rows: Arc<dyn Rows>,
+        keys: AtRestHandle,
+        announcements: Receiver<Announcement>,
+        lookup: Arc<Lookup>,
+    ) -> Self {
+        Self { rows, keys, sender: random::bytes(), announcements: Mutex::new(announcements), lookup }
     }
 
     /// The event in a message; `None` for our own, and for what no replica with our keys sent.
@@ -65,13 +73,18 @@ impl Carrier for SealedEvents {
         let mut announcements = self.announcements.lock().await;
         loop {
             match announcements.recv().await {
-                Ok(message) => {
+                Ok(Announcement::Message(message)) => {
                     if let Some(event) = self.read(&message) {
                         return Some(event);
                     }
                 }
+                Ok(Announcement::Listening) => {
+                    self.lookup.doubt();
+                    return Some(Event::Missed);
+                }
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "announcements of other replicas were missed");
+                    return Some(Event::Missed);
                 }
                 Err(RecvError::Closed) => return None,
             }

@@ -59,6 +59,8 @@ fn run(connection: &Connection, mut queue: mpsc::Receiver<Job>) {
     let mut batch = Vec::new();
     while let Some(job) = queue.blocking_recv() {
         batch.push(job);
+        // Others are about to ask, too: what is read together costs one wake-up.
+        std::thread::yield_now();
         while batch.len() < BATCH
             && let Ok(job) = queue.try_recv()
         {

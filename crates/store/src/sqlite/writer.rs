@@ -101,7 +101,11 @@ impl Thread {
     fn wait(&mut self, batch: &mut Vec<Job>) -> Option<Option<oneshot::Sender<()>>> {
         if !self.sweep.is_due() {
             match self.queue.blocking_recv() {
-                Some(Message::Change(job)) => batch.push(job),
+                Some(Message::Change(job)) => {
+                    batch.push(job);
+                    // Others are about to write, too: what is committed together costs once.
+                    std::thread::yield_now();
+                }
                 Some(Message::Close(done)) => return Some(Some(done)),
                 None => return Some(None),
             }

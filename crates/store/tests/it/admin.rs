@@ -33,7 +33,9 @@ async fn a_backup_made_while_serving_opens_like_the_store() {
         let stores = stores.clone();
         async move {
             for _ in 0..100 {
-                stores.upstream_tokens.put(&id, entry("newer"), later(3600), T0).await.unwrap();
+                let rows = &stores.upstream_tokens;
+                let before = rows.load(&id, "corp", T0).await.unwrap();
+                assert!(rows.put(&id, before.as_ref(), entry("newer"), later(3600), T0).await.unwrap());
             }
         }
     });
@@ -116,7 +118,7 @@ async fn a_check_finds_a_damaged_file() {
 
 async fn fill_tokens(stores: &thv_store::Stores) {
     let id = thv_store::records::SessionId::random();
-    stores.upstream_tokens.put(&id, entry("secret"), later(60), T0).await.unwrap();
+    stores.upstream_tokens.put(&id, None, entry("secret"), later(60), T0).await.unwrap();
 }
 
 #[tokio::test]

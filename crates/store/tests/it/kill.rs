@@ -84,7 +84,7 @@ async fn write(stores: &thv_store::Stores, task: u8, number: u32) {
     record.intent = Some(RefreshIntent { by: [task; 16], at: T0 + Duration::from_secs(number.into()) });
     match rows.load(&id, "corp", T0).await.unwrap() {
         Some(loaded) => assert!(rows.replace(&id, &loaded, record, T0).await.unwrap()),
-        None => rows.put(&id, record, later(60), T0).await.unwrap(),
+        None => assert!(rows.put(&id, None, record, later(60), T0).await.unwrap()),
     }
 }
 
@@ -139,10 +139,11 @@ async fn writes_until_it_is_refused() {
         let id = SessionId([7; 16]);
         match stores
             .upstream_tokens
-            .put(&SessionId(u128::from(number).to_be_bytes()), record, later(60), T0)
+            .put(&SessionId(u128::from(number).to_be_bytes()), None, record, later(60), T0)
             .await
         {
-            Ok(()) => {
+            Ok(written) => {
+                assert!(written);
                 number += 1;
                 assert!(stores.upstream_tokens.load(&id, "corp", T0).await.unwrap().is_none());
             }
@@ -173,5 +174,5 @@ async fn on_a_full_disk_writes_are_refused_and_nothing_is_lost() {
     assert!(check.is_sound(), "{check:?}");
     assert!(check.kinds["upstream"].live >= u64::from(kept));
     let stores = database.stores(&[1]);
-    stores.upstream_tokens.put(&SessionId([9; 16]), entry("after"), later(60), T0).await.unwrap();
+    stores.upstream_tokens.put(&SessionId([9; 16]), None, entry("after"), later(60), T0).await.unwrap();
 }

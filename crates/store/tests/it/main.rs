@@ -11,6 +11,8 @@
 mod admin;
 mod events;
 mod kill;
+mod lost_keys;
+mod lost_store;
 mod redis;
 mod sealed;
 mod secrecy;

@@ -6,6 +6,7 @@ mod contract;
 mod events;
 mod faults;
 mod lost_answers;
+mod lost_store;
 mod sentinel;
 
 use std::net::SocketAddr;

@@ -39,7 +39,7 @@ async fn a_row_is_sealed_anew_when_it_is_read_and_then_the_old_key_can_go() {
     let database = Database::new();
     let id = SessionId::random();
     let old = database.stores(&[1]);
-    old.upstream_tokens.put(&id, entry("secret"), later(60), T0).await.unwrap();
+    old.upstream_tokens.put(&id, None, entry("secret"), later(60), T0).await.unwrap();
     let first = database.raw();
     let ids = || -> Vec<String> {
         let mut statement = first.prepare("SELECT value FROM rows").unwrap();
@@ -59,7 +59,7 @@ async fn sealing_anew_takes_nobodys_conditional_write_away() {
     let rows = SharedRows::new();
     let (old, new) = (sealed::stores(rows.clone(), keys(&[1, 2])), sealed::stores(rows, keys(&[2, 1])));
     let id = SessionId::random();
-    old.upstream_tokens.put(&id, entry("before"), later(60), T0).await.unwrap();
+    old.upstream_tokens.put(&id, None, entry("before"), later(60), T0).await.unwrap();
     let loaded = old.upstream_tokens.load(&id, "corp", T0).await.unwrap().unwrap();
     assert_eq!(kept(&new, &id).await, "before");
     assert!(old.upstream_tokens.replace(&id, &loaded, entry("after"), T0).await.unwrap());
@@ -71,7 +71,7 @@ async fn sealing_anew_takes_nobodys_conditional_write_away() {
 async fn a_backend_that_refuses_to_be_written_does_not_fail_reads() {
     let database = Database::new();
     let id = SessionId::random();
-    database.stores(&[1]).upstream_tokens.put(&id, entry("secret"), later(60), T0).await.unwrap();
+    database.stores(&[1]).upstream_tokens.put(&id, None, entry("secret"), later(60), T0).await.unwrap();
     database
         .raw()
         .execute_batch("CREATE TRIGGER t BEFORE UPDATE ON rows BEGIN SELECT RAISE(ABORT, 'no'); END")
@@ -100,28 +100,12 @@ async fn with_other_keys_the_store_says_what_to_configure_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_row_whose_key_is_gone_cannot_be_read_and_stays() {
-    let rows = SharedRows::new();
-    let handle = keys(&[2, 1]);
-    let (id, other) = (SessionId::random(), SessionId::random());
-    let old = sealed::stores(rows.clone(), keys(&[1]));
-    old.upstream_tokens.put(&id, entry("secret"), later(60), T0).await.unwrap();
-    let stores = sealed::stores(rows, handle.clone());
-    assert!(stores.upstream_tokens.load(&other, "corp", T0).await.unwrap().is_none());
-    handle.replace(ring(&[2]));
-    let error = stores.upstream_tokens.load(&id, "corp", T0).await.unwrap_err();
-    assert!(matches!(error, StoreError::Unreadable { noun: "upstream", .. }));
-    handle.replace(ring(&[2, 1]));
-    assert_eq!(kept(&stores, &id).await, "secret");
-}
-
-#[tokio::test]
 async fn keys_that_change_while_serving_also_seal_the_stores_own_secret() {
     let rows = SharedRows::new();
     let handle = keys(&[1]);
     let stores = sealed::stores(rows.clone(), handle.clone());
     let id = SessionId::random();
-    stores.upstream_tokens.put(&id, entry("before"), later(60), T0).await.unwrap();
+    stores.upstream_tokens.put(&id, None, entry("before"), later(60), T0).await.unwrap();
     handle.replace(ring(&[2, 1]));
     assert_eq!(kept(&stores, &id).await, "before");
     let restarted = sealed::stores(rows.clone(), keys(&[2]));
@@ -177,7 +161,7 @@ async fn a_row_is_bound_to_its_place_and_its_end() {
     let stores = sealed::stores(rows.clone(), keys(&[1]));
     let (mine, theirs) = (SessionId::random(), SessionId::random());
     for (id, token) in [(&mine, "mine"), (&theirs, "theirs")] {
-        stores.upstream_tokens.put(id, entry(token), later(60), T0).await.unwrap();
+        stores.upstream_tokens.put(id, None, entry(token), later(60), T0).await.unwrap();
     }
     let untouched = rows.rows.lock().unwrap().clone();
     let places: Vec<_> = untouched.keys().filter(|key| key.kind == Kind::UpstreamTokens).copied().collect();
@@ -210,7 +194,7 @@ async fn a_life_without_end_is_kept_until_the_year_9999() {
     let stores = database.stores(&[1]);
     let id = SessionId::random();
     let forever = thv_clock::Timestamp::from_millis(u64::MAX);
-    stores.upstream_tokens.put(&id, entry("secret"), forever, T0).await.unwrap();
+    stores.upstream_tokens.put(&id, None, entry("secret"), forever, T0).await.unwrap();
     let row = stores.upstream_tokens.load(&id, "corp", T0).await.unwrap().unwrap();
     assert_eq!(row.until.as_secs(), 253_402_300_799);
     assert!(stores.upstream_tokens.replace(&id, &row, entry("next"), T0).await.unwrap());

@@ -118,6 +118,7 @@ pub(crate) async fn fill(stores: &Stores) -> SessionId {
         scopes: ScopeSet::parse("openid").unwrap(),
         resources: vec!["https://mcp.example.com/mcp".to_owned()],
         auth_time: T0,
+        ended_login: None,
         refresh: None,
         expires_at: later(3600),
     };
@@ -144,7 +145,7 @@ pub(crate) async fn fill(stores: &Stores) -> SessionId {
     stores.grants.insert(grant, T0).await.unwrap();
     stores.codes.insert([1; 16], code, T0).await.unwrap();
     stores.pending.insert([2; 32], pending(), T0).await.unwrap();
-    stores.upstream_tokens.put(&id, entry("upstream-access-token"), later(3600), T0).await.unwrap();
+    stores.upstream_tokens.put(&id, None, entry("upstream-access-token"), later(3600), T0).await.unwrap();
     let registered = contract::sample_client("stored-client-id", T0);
     stores.clients.insert(registered, later(60), T0).await.unwrap();
     stores.consents.save(sub, client, approval, T0).await.unwrap();

@@ -14,7 +14,7 @@ use thv_clock::Timestamp;
 use thv_jose::at_rest::AtRestRing;
 use thv_jose::reload::AtRestHandle;
 use thv_store::records::{Session, SessionId, Subject, UpstreamTokens, VaultEntry};
-use thv_store::rows::{Row, RowKey, Rows};
+use thv_store::rows::{Announcement, Row, RowKey, Rows};
 use thv_store::sqlite::{self, SqliteRows, SqliteSettings, Synchronous};
 use thv_store::table::When;
 use thv_store::{StoreError, Stores};
@@ -82,13 +82,18 @@ pub(crate) fn open(path: &Path, synchronous: Synchronous) -> Arc<SqliteRows> {
 pub(crate) struct SharedRows {
     pub(crate) rows: Mutex<HashMap<RowKey, Row>>,
     pub(crate) down: AtomicBool,
-    announcements: broadcast::Sender<Vec<u8>>,
+    announcements: broadcast::Sender<Announcement>,
 }
 
 impl SharedRows {
     pub(crate) fn new() -> Arc<Self> {
         let announcements = broadcast::channel(16).0;
         Arc::new(Self { rows: Mutex::default(), down: AtomicBool::new(false), announcements })
+    }
+
+    /// Those who listen were cut off, and are not any more.
+    pub(crate) fn interrupt(&self) {
+        self.announcements.send(Announcement::Listening).ok();
     }
 
     fn reach(&self) -> Result<std::sync::MutexGuard<'_, HashMap<RowKey, Row>>, StoreError> {
@@ -135,10 +140,10 @@ impl Rows for SharedRows {
     }
 
     async fn announce(&self, message: Vec<u8>) {
-        self.announcements.send(message).ok();
+        self.announcements.send(Announcement::Message(message)).ok();
     }
 
-    fn announcements(&self) -> Option<broadcast::Receiver<Vec<u8>>> {
+    fn announcements(&self) -> Option<broadcast::Receiver<Announcement>> {
         Some(self.announcements.subscribe())
     }
 }
@@ -155,7 +160,7 @@ pub(crate) fn entry(access_token: &str) -> VaultEntry {
         scopes: Some("upstream-scope".to_owned()),
         client_id: Some("upstream-client".to_owned()),
     };
-    VaultEntry { tokens, rotates: None, intent: None, login: 1 }
+    VaultEntry { tokens, rotates: None, intent: None, login: 1, forced_at: None, refused_at: None }
 }
 
 pub(crate) fn session() -> Session {

@@ -1,4 +1,5 @@
-use thv_config::{AuthServer, Config};
+use thv_config::storage::StorageType;
+use thv_config::{AuthServer, Config, Profile};
 
 use crate::printer;
 
@@ -19,6 +20,15 @@ pub(super) fn next_steps(config: &Config) -> String {
     let user = config.auth_server.as_ref().and_then(AuthServer::identity_provider);
     let user = user.and_then(|provider| provider.local_config.as_ref()?.development_user.as_ref());
     let login = user.map_or_else(|| "as configured".to_owned(), |user| format!("one click, as `{user}`"));
+    let in_memory = config
+        .auth_server
+        .as_ref()
+        .is_none_or(|server| server.storage.kind(Profile::Development) == StorageType::Memory);
+    let kept = if in_memory {
+        "Keys and logins live as long as this process."
+    } else {
+        "Keys live as long as this process: what it stores cannot be read by the next one unless keys are configured."
+    };
     let (bold, plain) = if printer::stdout_has_color() { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
     let server = config.server.url.as_deref().unwrap_or("built in: whoami, echo, countdown");
     let discovery = discovery.unwrap_or_else(|| "(tokens come from another issuer)".to_owned());
@@ -40,7 +50,7 @@ pub(super) fn next_steps(config: &Config) -> String {
 {bold}MCP Inspector{plain}
   npx {INSPECTOR} --cli --server-url {url} --method tools/list
 
-Keys and logins live as long as this process. Ctrl-C stops it.
+{kept} Ctrl-C stops it.
 "
     )
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use thv_config::Config;
-use thv_gateway::{StoreAdminError, StoreCheck, StoreFile};
+use thv_gateway::{KeyId, StoreAdminError, StoreCheck, StoreFile};
 
 use crate::args::{StoreCommand, StoreOf};
 use crate::failure::Failure;
@@ -47,8 +47,8 @@ fn text(file: &StoreFile, check: &StoreCheck) -> String {
         text.push_str(&format!("  {kind:<14} {}{expired}\n", count.live));
     }
     text.push_str("sealed by key\n");
-    for (key, rows) in &check.keys {
-        text.push_str(&format!("  {key:<14} {rows}\n"));
+    for (key, rows, place) in keys(&file.keys(), check) {
+        text.push_str(&format!("  {key:<16} {rows:<8} {place}\n"));
     }
     for problem in &check.problems {
         text.push_str(&format!("✗ the file is damaged: {problem}\n"));
@@ -58,6 +58,15 @@ fn text(file: &StoreFile, check: &StoreCheck) -> String {
     }
     text.push_str(if check.is_sound() { "✓ everything can be read\n" } else { "" });
     text
+}
+
+/// The configured keys in their order, then those that are not configured (any more): how many records each seals.
+fn keys(configured: &[KeyId], check: &StoreCheck) -> Vec<(KeyId, u64, String)> {
+    let place = |index| format!("key {}{}", index + 1, if index == 0 { ", in use" } else { "" });
+    let rows = |key| check.keys.get(key).copied().unwrap_or_default();
+    let known = configured.iter().enumerate().map(|(index, key)| (*key, rows(key), place(index)));
+    let unknown = check.keys.iter().filter(|(key, _)| !configured.contains(key));
+    known.chain(unknown.map(|(key, rows)| (*key, *rows, "not configured".to_owned()))).collect()
 }
 
 fn failure(error: StoreAdminError) -> Failure {

@@ -138,6 +138,10 @@ impl Provider {
     }
 
     fn oauth2(&self, change: impl FnOnce(&mut OAuth2Settings)) -> OAuth2Upstream {
+        self.oauth2_with(self.parts(), change)
+    }
+
+    fn oauth2_with(&self, parts: UpstreamParts, change: impl FnOnce(&mut OAuth2Settings)) -> OAuth2Upstream {
         let mut settings = OAuth2Settings {
             provider: self.provider(&[]),
             userinfo: None,
@@ -151,7 +155,7 @@ impl Provider {
             registration: None,
         };
         change(&mut settings);
-        OAuth2Upstream::new("gh".to_owned(), settings, self.parts())
+        OAuth2Upstream::new("gh".to_owned(), settings, parts)
     }
 }
 

@@ -29,6 +29,9 @@ pub(in crate::upstream) enum Unregistered {
     /// Another replica is at it for longer than we wait, or changed the row time and again.
     #[error("another replica is changing the registration")]
     Busy,
+    /// The upstream does not confirm that it knows the registration.
+    #[error("the upstream does not confirm that it knows the registration")]
+    Unconfirmed,
     /// The first attempt is under way.
     #[error("the registration at the upstream is under way")]
     NotYet,
@@ -43,7 +46,7 @@ impl Unregistered {
         match self {
             Self::Metadata(error) => error.is_temporary(),
             Self::Registration(error) => error.is_temporary(),
-            Self::Identification(_) | Self::AuthMethod(_) => false,
+            Self::Identification(_) | Self::AuthMethod(_) | Self::Unconfirmed => false,
             Self::Store(_) | Self::Busy | Self::NotYet | Self::Interrupted => true,
         }
     }

@@ -131,8 +131,12 @@ impl Shared {
         make: impl FnOnce(&Making<'_>, thv_clock::Timestamp) -> Option<Registered>,
     ) -> Option<Arc<Registered>> {
         let endpoints = effective(&self.settings.endpoints, announced);
+        make(&self.making_with(&endpoints), self.now()).map(Arc::new)
+    }
+
+    /// Makes what is used with just these endpoints.
+    pub(super) fn making_with<'a>(&'a self, endpoints: &'a UpstreamEndpoints) -> Making<'a> {
         let (egress, shape) = (&self.parts.egress, &self.shape);
-        let making = Making { endpoints: &endpoints, egress, shape, signer: self.signer.as_ref() };
-        make(&making, self.now()).map(Arc::new)
+        Making { endpoints, egress, shape, signer: self.signer.as_ref() }
     }
 }

@@ -12,6 +12,8 @@ use super::{Registered, Unregistered};
 const TRUSTED: Duration = Duration::from_secs(60);
 /// How often it is looked at most whether the endpoints have moved; the metadata's own freshness may say less often.
 const FOLLOW: Duration = Duration::from_secs(60);
+/// How long a client that the upstream says to know may be refused, with no success in between.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// Pauses after failures, doubled up to the last, and lengthened by up to a quarter so that replicas do not come together.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -29,6 +31,13 @@ struct State {
     renewing: Pause,
     followed_at: Option<Timestamp>,
     age_told: bool,
+    refused: Option<Refused>,
+}
+
+/// A client that the upstream refuses and says to know.
+struct Refused {
+    client_id: String,
+    since: Timestamp,
 }
 
 struct Known {
@@ -166,6 +175,24 @@ impl Memory {
         !std::mem::replace(&mut self.state().age_told, true)
     }
 
+    /// Notes that a client was refused: whether that has gone on for too long.
+    pub(super) fn is_refused_for_long(&self, client_id: &str, now: Timestamp) -> bool {
+        let mut state = self.state();
+        match &state.refused {
+            Some(refused) if refused.client_id == client_id => now >= refused.since + PATIENCE,
+            _ => {
+                state.refused = Some(Refused { client_id: client_id.to_owned(), since: now });
+                false
+            }
+        }
+    }
+
+    /// Notes that a client was accepted.
+    pub(super) fn accepted(&self, client_id: &str) {
+        let mut state = self.state();
+        state.refused.take_if(|refused| refused.client_id == client_id);
+    }
+
     /// Held for moments only, and never left half-written.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -197,6 +224,20 @@ mod tests {
         assert!(matches!(memory.look(now + pause), Look::Nothing));
         memory.succeeded();
         assert!(matches!(memory.look(now), Look::Nothing));
+    }
+
+    #[test]
+    fn u7_a_client_is_refused_for_long_when_minutes_pass_without_a_success() {
+        let (memory, now) = (Memory::default(), Timestamp::from_secs(1_700_000_000));
+        let later = |seconds| now + Duration::from_secs(seconds);
+        assert!(!memory.is_refused_for_long("a", now));
+        assert!(!memory.is_refused_for_long("a", later(299)));
+        memory.accepted("b");
+        assert!(memory.is_refused_for_long("a", later(300)));
+        assert!(memory.is_refused_for_long("a", later(301)), "it is so until it is accepted");
+        memory.accepted("a");
+        assert!(!memory.is_refused_for_long("a", later(302)));
+        assert!(!memory.is_refused_for_long("b", later(700)), "another one");
     }
 
     #[test]

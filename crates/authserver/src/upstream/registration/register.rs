@@ -10,8 +10,9 @@ use thv_oauth::auth_method::AuthMethod;
 use thv_oauth::grant_type::GrantType;
 use thv_store::records::{UpstreamRegistration, UpstreamRegistrations};
 
+use super::confirm::is_renewed;
 use super::identify::{Identified, Register};
-use super::registered::{Registered, is_usable};
+use super::registered::{Registered, is_alive};
 use super::rows::{CHANGES, Row, Turn, first, has_usable};
 use super::{Outcome, RegistrationMode, Shared, Unregistered};
 
@@ -21,12 +22,17 @@ const GENERATIONS: usize = 3;
 const REPLACED_ONCE_IN: Duration = Duration::from_secs(10 * 60);
 
 impl Shared {
-    /// The upstream refused `client_id`, which is ours.
+    /// The upstream refused `client_id`, which is ours. It is registered anew only where the upstream does not know it any more,
+    /// or refuses it all the same.
     pub(super) async fn replace(&self, client_id: &str) -> Outcome {
         let _changing = self.changing.lock().await;
         let now = self.now();
+        let tried = self.tried(client_id);
         let is_other = |row: &UpstreamRegistrations| {
-            has_usable(row, now) && first(row).is_some_and(|current| current.client_id != client_id)
+            has_usable(row, now)
+                && first(row).is_some_and(|current| {
+                    current.client_id != client_id || is_renewed(current, tried.as_ref())
+                })
         };
         match self.turn(is_other).await? {
             Turn::Over(row) => self.adopt(&row.value).ok_or(Unregistered::Busy),
@@ -39,6 +45,9 @@ impl Shared {
     }
 
     async fn replace_in_turn(&self, client_id: &str, row: Option<Row>) -> Outcome {
+        if let Some(registered) = self.confirm_in_turn(client_id, row.as_ref()).await? {
+            return Ok(registered);
+        }
         let now = self.now();
         let once = sha256(&[&b"reregister"[..], &self.key.to_bytes()].concat());
         if !self.parts.stores.replays.claim(once, now + REPLACED_ONCE_IN, now).await? {
@@ -132,7 +141,7 @@ impl Shared {
     ) -> UpstreamRegistrations {
         let earlier = row.map_or(&[][..], |row| row.value.generations.as_slice());
         // A refresh token lives no longer than the secret that it is used with.
-        let earlier = earlier.iter().filter(|earlier| is_usable(earlier, now)).cloned();
+        let earlier = earlier.iter().filter(|earlier| is_alive(earlier, now)).cloned();
         UpstreamRegistrations {
             key: self.key.clone(),
             generations: std::iter::once(made.clone()).chain(earlier).take(GENERATIONS).collect(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
 use thv_client::client_assertion::{AssertionSigner, ClientAssertion};
 use thv_client::token_request::{AuthMethodChoice, ClientCredentials, TokenEndpoint};
 use thv_client::token_response::TokenResponseShape;
@@ -16,9 +17,10 @@ use crate::upstream::provider::ConfiguredEndpoints;
 /// Who we are at an upstream, and where its endpoints are.
 pub(in crate::upstream) struct Registered {
     pub(in crate::upstream) endpoints: UpstreamEndpoints,
-    current: Client,
-    /// Those that were replaced, for the refresh tokens that are bound to them.
-    previous: Vec<Client>,
+    current: Arc<Client>,
+    /// Those that were replaced, for the refresh tokens that are bound to them. The upstream may have refused one of them; it
+    /// is asked again with each token.
+    previous: Vec<Arc<Client>>,
     row: Option<Arc<UpstreamRegistrations>>,
 }
 
@@ -53,13 +55,14 @@ impl Making<'_> {
         Client { client_id: credentials.client_id.clone(), credentials, token_endpoint }
     }
 
-    fn registered(&self, registration: &UpstreamRegistration) -> Client {
-        self.client(ClientCredentials {
+    /// The client that a registration made us.
+    pub(super) fn registered(&self, registration: &UpstreamRegistration) -> Arc<Client> {
+        Arc::new(self.client(ClientCredentials {
             client_id: registration.client_id.clone(),
             secret: registration.client_secret.clone(),
             assertion: None,
             method: registration.auth_method.into(),
-        })
+        }))
     }
 }
 
@@ -72,7 +75,7 @@ impl Client {
 impl Registered {
     /// A client that is in no row: registered by hand.
     pub(super) fn by_hand(making: &Making<'_>, credentials: ClientCredentials) -> Self {
-        let current = making.client(credentials);
+        let current = Arc::new(making.client(credentials));
         Self { endpoints: making.endpoints.clone(), current, previous: Vec::new(), row: None }
     }
 
@@ -87,7 +90,7 @@ impl Registered {
         let method = AuthMethodChoice::from(method);
         let credentials = ClientCredentials { client_id, secret: None, assertion: None, method };
         let earlier = earlier.map_or(&[][..], |row| row.generations.as_slice());
-        let previous = earlier.iter().filter(|old| is_usable(old, now)).map(|old| making.registered(old));
+        let previous = earlier.iter().filter(|old| is_alive(old, now)).map(|old| making.registered(old));
         Self { previous: previous.collect(), ..Self::by_hand(making, credentials) }
     }
 
@@ -101,7 +104,7 @@ impl Registered {
         if !is_usable(current, now) {
             return None;
         }
-        let previous = previous.iter().filter(|old| is_usable(old, now)).map(|old| making.registered(old));
+        let previous = previous.iter().filter(|old| is_alive(old, now)).map(|old| making.registered(old));
         Some(Self {
             endpoints: making.endpoints.clone(),
             current: making.registered(current),
@@ -116,7 +119,7 @@ impl Registered {
     }
 
     /// The client with this identifier, now or before; the current one when nobody noted which it was.
-    pub(in crate::upstream) fn client(&self, client_id: Option<&str>) -> Option<&Client> {
+    pub(in crate::upstream) fn client(&self, client_id: Option<&str>) -> Option<&Arc<Client>> {
         let Some(client_id) = client_id else { return Some(&self.current) };
         std::iter::once(&self.current).chain(&self.previous).find(|client| client.client_id == client_id)
     }
@@ -134,7 +137,19 @@ impl Registered {
 
 /// Whether the upstream is to be believed to know this registration.
 pub(super) fn is_usable(registration: &UpstreamRegistration, now: Timestamp) -> bool {
-    !registration.refused && registration.client_secret_expires_at.is_none_or(|expires_at| now < expires_at)
+    !registration.refused && is_alive(registration, now)
+}
+
+/// Whether the upstream may accept the registration's secret.
+pub(super) fn is_alive(registration: &UpstreamRegistration, now: Timestamp) -> bool {
+    registration.client_secret_expires_at.is_none_or(|expires_at| now < expires_at)
+}
+
+/// Whether two states of a registration show the token endpoint the same.
+pub(super) fn same_credentials(one: &UpstreamRegistration, other: &UpstreamRegistration) -> bool {
+    let secret =
+        |of: &UpstreamRegistration| of.client_secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+    one.client_id == other.client_id && one.auth_method == other.auth_method && secret(one) == secret(other)
 }
 
 /// The endpoints that metadata names.

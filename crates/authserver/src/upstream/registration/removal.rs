@@ -1,4 +1,7 @@
 //! Deleting our registrations at upstreams that are no longer configured (U8), where the operator asked for that.
+//!
+//! A registration that was made for other scopes or another callback goes with its upstream, not before: refresh tokens that
+//! it obtained are still in use, see [`super::earlier`].
 
 use thv_client::registration::{self, RegistrationError};
 use thv_clock::SharedClock;
@@ -17,7 +20,7 @@ pub(crate) struct Removal {
     pub(crate) clock: SharedClock,
     /// Our own issuer identifier.
     pub(crate) issuer: String,
-    /// What the configured upstreams are stored under.
+    /// What registrations at the configured upstreams are stored under, or would be.
     pub(crate) configured: Vec<RegistrationKey>,
 }
 
@@ -35,7 +38,7 @@ impl Removal {
     async fn try_run(&self) -> Result<(), StoreError> {
         let (rows, now) = (&self.stores.registrations, self.clock.now());
         for key in rows.index(&self.issuer, now).await? {
-            if self.configured.contains(&key) {
+            if self.configured.iter().any(|configured| configured.upstream == key.upstream) {
                 continue;
             }
             match rows.load(&key, now).await? {
@@ -49,7 +52,8 @@ impl Removal {
         Ok(())
     }
 
-    /// Whether none of the registrations is left that could be deleted later.
+    /// Whether none of the registrations is left that could be deleted later: where our own network or the upstream stands in
+    /// the way now, an operator can change that.
     async fn delete(&self, row: &UpstreamRegistrations) -> bool {
         let mut done = true;
         for kept in &row.generations {
@@ -59,8 +63,7 @@ impl Removal {
     }
 
     async fn delete_one(&self, row: &UpstreamRegistrations, kept: &UpstreamRegistration) -> bool {
-        // Which of its URLs might be plain http is no longer configured.
-        let outcome = registration::delete(&self.egress, &managed(kept), AllowHttp::Loopback).await;
+        let outcome = registration::delete(&self.egress, &managed(kept), allow_http(&row.key)).await;
         let (issuer, client_id) = (&row.key.upstream, &kept.client_id);
         match outcome {
             Ok(()) | Err(RegistrationError::Gone) => {
@@ -78,10 +81,18 @@ impl Removal {
                     error = thv_telemetry::chain(&error),
                     "the registration at an upstream that is no longer configured could not be deleted"
                 );
-                !error.is_temporary()
+                matches!(
+                    error,
+                    RegistrationError::Unmanaged { .. } | RegistrationError::ManagementNotSupported { .. }
+                )
             }
         }
     }
+}
+
+/// Which of its URLs may be plain http is no longer configured; where the upstream itself was, they were allowed to be.
+fn allow_http(key: &RegistrationKey) -> AllowHttp {
+    if key.upstream.starts_with("http://") { AllowHttp::Any } else { AllowHttp::Loopback }
 }
 
 impl Shared {
@@ -91,7 +102,8 @@ impl Shared {
             tracing::warn!(
                 upstream.name = self.name,
                 error = thv_telemetry::chain(&error),
-                "the registration could not be noted in the index; it will not be deleted when the upstream is removed"
+                "the registration could not be noted in the index; it will not be deleted when the upstream is \
+                 removed, and its refresh tokens end when other scopes are configured"
             );
         }
     }

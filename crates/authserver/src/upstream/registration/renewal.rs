@@ -103,7 +103,10 @@ impl Shared {
 
     /// Keeps what the upstream changed. The secret before may be void already, so a store that does not answer at once is
     /// asked again.
-    async fn keep_changed(&self, changed: &UpstreamRegistration) -> Result<Option<Row>, Unregistered> {
+    pub(super) async fn keep_changed(
+        &self,
+        changed: &UpstreamRegistration,
+    ) -> Result<Option<Row>, Unregistered> {
         let replace = |row: &mut UpstreamRegistrations| {
             let same = |kept: &&mut UpstreamRegistration| kept.client_id == changed.client_id;
             if let Some(kept) = row.generations.iter_mut().find(same) {

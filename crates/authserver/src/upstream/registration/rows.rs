@@ -40,7 +40,7 @@ impl Shared {
 
     /// Remembers a row and gives what it means; `None` when its first registration is of no use.
     pub(super) fn adopt(&self, row: &Arc<UpstreamRegistrations>) -> Option<Arc<Registered>> {
-        let made = self.making(&row.endpoints, |making, now| Registered::from_row(making, row, now));
+        let made = self.usable(row);
         match &made {
             Some(registered) => {
                 self.memory.keep(registered, self.now());
@@ -49,6 +49,11 @@ impl Shared {
             None => self.memory.forget(),
         }
         made
+    }
+
+    /// What a row means; `None` when its first registration is of no use.
+    fn usable(&self, row: &Arc<UpstreamRegistrations>) -> Option<Arc<Registered>> {
+        self.making(&row.endpoints, |making, now| Registered::from_row(making, row, now))
     }
 
     fn tell_age(&self, row: &UpstreamRegistrations) {
@@ -129,6 +134,9 @@ impl Shared {
 
     /// What the store says, or else what can be done about it.
     pub(super) async fn resolve(&self) -> Outcome {
+        if let Some(registered) = self.while_changing().await? {
+            return Ok(registered);
+        }
         let _changing = self.changing.lock().await;
         let row = self.load().await?;
         let stored = row.as_ref().filter(|_| self.may_register());
@@ -148,6 +156,15 @@ impl Shared {
                 outcome
             }
         }
+    }
+
+    /// What is stored can be used while the registration is being changed, for which the upstream may take its time. It is
+    /// not remembered: by then the change may be.
+    async fn while_changing(&self) -> Result<Option<Arc<Registered>>, Unregistered> {
+        if self.changing.try_lock().is_ok() || !self.may_register() {
+            return Ok(None);
+        }
+        Ok(self.load().await?.and_then(|row| self.usable(&row.value)))
     }
 
     /// Looks at the metadata. Where the endpoints have moved, all replicas are to follow; and what is used must not expire.

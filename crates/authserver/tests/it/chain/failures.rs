@@ -4,7 +4,7 @@ use http::StatusCode;
 use thv_authserver::Requirement;
 
 use super::{FILES, start, world, world_of_providers};
-use crate::fixture::{Browser, Flow, answer};
+use crate::fixture::{Browser, Flow, REDIRECT, answer, assert_page, text};
 use crate::provider::Fault;
 use crate::provider_world::{LOCAL, World, between, credential, go_on};
 
@@ -84,7 +84,7 @@ async fn u10_an_optional_upstream_that_fails_can_be_skipped() {
 }
 
 #[tokio::test]
-async fn u10_where_the_first_upstream_fails_the_client_is_told() {
+async fn u10_where_the_first_upstream_refuses_the_client_is_told_and_where_it_is_down_the_user_is() {
     let world = world_of_providers().await;
     let server = world.replica();
     let mut browser = Browser::new(&server);
@@ -95,8 +95,15 @@ async fn u10_where_the_first_upstream_fails_the_client_is_told() {
     let response = start(&world, &server, &mut browser).await;
     let url = world.walk_to(&mut browser, response, "corp").await;
     world.provider("corp").next(Fault::Unavailable);
-    let end = answer(&browser.get(&world.provider("corp").log_in(&url)).await);
-    assert_eq!(end["error"], "temporarily_unavailable");
+    let page = browser.get(&world.provider("corp").log_in(&url)).await;
+    assert_page(&page, 503, "upstream_unavailable");
+    assert!(page.headers().contains_key("retry-after"));
+    let page = text(&page).replace("&#38;", "&");
+    assert!(page.contains("does not answer at the moment"), "{page}");
+    let (_, way_back) = page.split_once("<a href=\"").unwrap();
+    let way_back = way_back.split_once('"').unwrap().0;
+    assert!(way_back.starts_with(&format!("{REDIRECT}?error=temporarily_unavailable&")), "{way_back}");
+    assert!(way_back.contains("state=client-state&"), "{way_back}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use thv_clock::Timestamp;
 use thv_jose::at_rest::AtRestRing;
 use thv_jose::reload::Reloadable;
 use thv_store::StoreError;
-use thv_store::rows::{Row, RowKey, Rows};
+use thv_store::rows::{Announcement, Row, RowKey, Rows};
 use thv_store::table::When;
 
 use super::{World, assert_accepted};
@@ -166,7 +166,7 @@ impl Rows for Broken {
 
     async fn announce(&self, _: Vec<u8>) {}
 
-    fn announcements(&self) -> Option<tokio::sync::broadcast::Receiver<Vec<u8>>> {
+    fn announcements(&self) -> Option<tokio::sync::broadcast::Receiver<Announcement>> {
         None
     }
 }

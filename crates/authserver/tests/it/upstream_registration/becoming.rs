@@ -88,7 +88,7 @@ async fn rfc_8414_3_3_metadata_of_another_issuer_is_not_used() {
 }
 
 #[tokio::test]
-async fn u4_a_restart_with_the_same_store_asks_the_upstream_nothing() {
+async fn u5_a_restart_with_the_same_store_asks_the_upstream_nothing() {
     let world = World::new().await;
     drop(world.ready(|_| {}).await);
     let before = world.idp.server.requests();
@@ -100,7 +100,7 @@ async fn u4_a_restart_with_the_same_store_asks_the_upstream_nothing() {
 }
 
 #[tokio::test]
-async fn u4_replicas_that_start_at_once_register_once() {
+async fn u5_replicas_that_start_at_once_register_once() {
     let world = World::new().await;
     let replicas: Vec<_> = (0..5).map(|_| world.start(|_| {})).collect();
     for replica in &replicas {
@@ -111,7 +111,7 @@ async fn u4_replicas_that_start_at_once_register_once() {
 }
 
 #[tokio::test]
-async fn u4_a_replica_that_died_while_registering_is_waited_for_until_its_turn_ends() {
+async fn u5_a_replica_that_died_while_registering_is_waited_for_until_its_turn_ends() {
     let world = World::new().await;
     let turn = sha256(&world.key().to_bytes());
     world.stores.leases.acquire(turn, T0 + Duration::from_secs(60), T0).await.unwrap().unwrap();
@@ -127,7 +127,7 @@ async fn u4_a_replica_that_died_while_registering_is_waited_for_until_its_turn_e
 }
 
 #[tokio::test]
-async fn u4_of_two_registrations_the_first_to_be_stored_is_used_and_the_other_deleted() {
+async fn u5_of_two_registrations_the_first_to_be_stored_is_used_and_the_other_deleted() {
     let world = World::new().await;
     let theirs = UpstreamRegistrations {
         key: world.key(),
@@ -160,7 +160,7 @@ async fn u4_of_two_registrations_the_first_to_be_stored_is_used_and_the_other_de
 }
 
 #[tokio::test]
-async fn u4_other_scopes_and_callbacks_are_other_registrations() {
+async fn u5_other_scopes_and_callbacks_are_other_registrations() {
     let world = World::new().await;
     world.ready(|_| {}).await;
     world.ready(|settings| settings.scopes.reverse()).await;

@@ -11,19 +11,20 @@ use thv_authserver::upstream::{PreregisteredClient, RegistrationMode};
 use super::world::{
     Away, INITIAL_ACCESS_TOKEN, Log, SOFTWARE_STATEMENT, World, everything, log_in, readiness, until,
 };
-use crate::fixture::{answer, location};
-use crate::provider::param;
+use crate::fixture::{Browser, Flow, answer, assert_page, location};
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
 #[tokio::test]
-async fn u4_an_upstream_that_is_down_at_the_start_is_named_and_found_later() {
+async fn u5_an_upstream_that_is_down_at_the_start_is_named_and_found_later() {
     let world = World::new().await;
     world.idp.server.down();
     let server = world.start(|_| {});
     until(async || readiness(&server).await.is_err_and(|why| why.contains("could not be fetched"))).await;
-    assert_eq!(param(&Away::start(&server).await.url, "error"), "temporarily_unavailable");
+    let flow = Flow::new(&server.register().await);
+    let refused = Browser::new(&server).get(&format!("/oauth/authorize?{}", flow.query(&[]))).await;
+    assert_page(&refused, 503, "upstream_unavailable");
     world.idp.server.up();
     // Longer than the first pause with its jitter. Nobody logs in; it heals by itself.
     world.clock.advance(Duration::from_secs(10));
@@ -120,7 +121,7 @@ async fn u7_a_client_that_was_registered_by_hand_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn u5_a_secret_is_renewed_before_it_ends_and_the_client_stays_the_same() {
+async fn u6_a_secret_is_renewed_before_it_ends_and_the_client_stays_the_same() {
     let world = World::new().await;
     world.idp.state().secret_life = Some(30 * DAY);
     let server = world.ready(|_| {}).await;
@@ -140,7 +141,17 @@ async fn u5_a_secret_is_renewed_before_it_ends_and_the_client_stays_the_same() {
 }
 
 #[tokio::test]
-async fn u5_a_secret_that_ended_unnoticed_is_renewed_when_somebody_logs_in() {
+async fn u6_a_secret_is_renewed_before_it_ends_also_while_nobody_logs_in() {
+    let world = World::new().await;
+    world.idp.state().secret_life = Some(30 * DAY);
+    let _server = world.ready(|_| {}).await;
+    world.clock.advance(Duration::from_secs(28 * DAY));
+    until(async || world.idp.asked(&Method::PUT, "/register/client-1").len() == 1).await;
+    assert_eq!(world.idp.registrations(), 1);
+}
+
+#[tokio::test]
+async fn u6_a_secret_that_ended_unnoticed_is_renewed_when_somebody_logs_in() {
     for (manageable, client_id) in [(true, "client-1"), (false, "client-2")] {
         let world = World::new().await;
         world.idp.state().secret_life = Some(HOUR);
@@ -155,7 +166,7 @@ async fn u5_a_secret_that_ended_unnoticed_is_renewed_when_somebody_logs_in() {
 }
 
 #[tokio::test]
-async fn u5_while_the_upstream_is_down_a_secret_that_is_about_to_end_is_used_on() {
+async fn u6_while_the_upstream_is_down_a_secret_that_is_about_to_end_is_used_on() {
     let world = World::new().await;
     world.idp.state().secret_life = Some(30 * DAY);
     let (log, _guard) = Log::capture();
@@ -171,6 +182,26 @@ async fn u5_while_the_upstream_is_down_a_secret_that_is_about_to_end_is_used_on(
     world.clock.advance(Duration::from_secs(10));
     log_in(&server).await;
     until(async || world.idp.asked(&Method::PUT, "/register/").len() == 1).await;
+}
+
+#[tokio::test]
+async fn u6_no_login_waits_while_a_secret_is_renewed() {
+    let world = World::new().await;
+    world.idp.state().secret_life = Some(30 * DAY);
+    let server = world.ready(|_| {}).await;
+    world.clock.advance(Duration::from_secs(29 * DAY));
+    world.idp.held.send_replace(true);
+    let before = world.idp.server.requests();
+    Away::start(&server).await;
+    until(async || world.idp.server.requests() > before).await;
+    // What is remembered is not trusted any more, so the store is asked.
+    world.clock.advance(Duration::from_secs(61));
+    log_in(&server).await;
+    assert!(world.idp.asked(&Method::PUT, "/register/").is_empty(), "it is not answered yet");
+    world.idp.held.send_replace(false);
+    until(async || world.idp.asked(&Method::PUT, "/register/client-1").len() == 1).await;
+    until(async || log_in_works(&world, &server).await).await;
+    assert_eq!(world.idp.registrations(), 1);
 }
 
 /// Whether a login succeeds with the secret that is current now.
@@ -197,17 +228,11 @@ async fn u6_a_refresh_token_is_used_by_the_registration_that_obtained_it() {
     let restarted = world.ready(|_| {}).await;
     world.clock.advance(Duration::from_secs(11));
     restarted.server.vault().credential(&tsid, "corp").await.unwrap().unwrap();
-    let refreshes = |world: &World| {
-        let asked = world.idp.asked(&Method::POST, "/token");
-        let refresh =
-            asked.iter().filter(|asked| asked.form("grant_type").as_deref() == Some("refresh_token"));
-        refresh.map(|asked| asked.client_id.clone().unwrap()).collect::<Vec<_>>()
-    };
-    assert_eq!(refreshes(&world), ["client-1"]);
+    assert_eq!(world.idp.refreshed_as(), ["client-1"]);
     // When the old secret has ended, the refresh token is of no use, and the upstream is not asked.
     world.clock.advance(Duration::from_secs(2 * HOUR));
     assert!(restarted.server.vault().credential(&tsid, "corp").await.is_err());
-    assert_eq!(refreshes(&world).len(), 1);
+    assert_eq!(world.idp.refreshed_as().len(), 1);
 }
 
 #[tokio::test]
@@ -231,7 +256,7 @@ async fn log_in_works_at(server: &crate::fixture::Fixture) -> bool {
 }
 
 #[tokio::test]
-async fn o2_an_old_registration_is_reported_once() {
+async fn u8_an_old_registration_is_reported_once() {
     let world = World::new().await;
     drop(world.ready(|_| {}).await);
     world.clock.advance(Duration::from_secs(91 * DAY));
@@ -243,26 +268,6 @@ async fn o2_an_old_registration_is_reported_once() {
     assert_eq!(records.len(), 1);
     assert_eq!((&records[0]["dcr_age_days"], &records[0]["level"]), (&json!(91), &json!("WARN")));
     assert_eq!(world.idp.registrations(), 1);
-}
-
-#[tokio::test]
-async fn u8_a_removed_upstream_is_left_when_that_was_asked_for() {
-    for (delete, deleted) in [(true, 1), (false, 0)] {
-        let world = World::new().await;
-        drop(world.ready(|settings| settings.registration.dynamic.delete_on_removal = delete).await);
-        let (log, _guard) = Log::capture();
-        world.start_without().await;
-        assert_eq!(world.idp.asked(&Method::DELETE, "/register/client-1").len(), deleted);
-        let message = "deleted the registration at an upstream that is no longer configured";
-        assert_eq!(log.records(message).len(), deleted);
-        world.start_without().await;
-        assert_eq!(world.idp.asked(&Method::DELETE, "/register/client-1").len(), deleted, "once");
-        // When it is configured again, it is a new registration, or still the old one.
-        assert_eq!(
-            Away::start(&world.ready(|_| {}).await).await.client_id(),
-            format!("client-{}", 1 + deleted)
-        );
-    }
 }
 
 #[tokio::test]

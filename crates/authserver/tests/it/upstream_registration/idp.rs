@@ -15,11 +15,14 @@ use thv_jose::key::PublicKey;
 use thv_jose::verify::{Expected, KeySource, Typ, verify};
 use thv_oauth::params::Params;
 use thv_testkit::http_server::TestServer;
+use tokio::sync::watch;
 
 /// The server.
 pub(crate) struct Idp {
     pub(crate) server: TestServer,
     state: Arc<Mutex<State>>,
+    /// Whether requests that manage registrations wait.
+    pub(crate) held: watch::Sender<bool>,
 }
 
 /// What it does and what it knows.
@@ -39,6 +42,14 @@ pub(crate) struct State {
     pub(crate) secret_life: Option<u64>,
     /// Whether registrations can be managed.
     pub(crate) manageable: bool,
+    /// The status of answers to requests that manage registrations, where they do not succeed.
+    pub(crate) management_status: Option<u16>,
+    /// The status of answers of its token endpoint, where it does not succeed, and the error code.
+    pub(crate) token_failure: Option<(u16, &'static str)>,
+    /// How many token requests it will refuse with `invalid_client` whoever sends them.
+    pub(crate) denials: usize,
+    /// The clients that its token endpoint refuses although it knows them.
+    pub(crate) denied: HashSet<String>,
     /// The path of its token endpoint.
     pub(crate) token_path: &'static str,
     /// The clients that it does not know any more.
@@ -86,6 +97,10 @@ impl Idp {
             meanwhile: None,
             secret_life: None,
             manageable: true,
+            management_status: None,
+            token_failure: None,
+            denials: 0,
+            denied: HashSet::new(),
             token_path: "/token",
             forgotten: HashSet::new(),
             keys: Vec::new(),
@@ -94,10 +109,18 @@ impl Idp {
             issued: Vec::new(),
             registered: 0,
         }));
+        let (held, is_held) = watch::channel(false);
         let shared = Arc::clone(&state);
-        let server =
-            TestServer::http(move |request| std::future::ready(shared.lock().unwrap().answer(&request)));
-        Self { server: server.await, state }
+        let server = TestServer::http(move |request: Request<Bytes>| {
+            let (shared, mut is_held) = (Arc::clone(&shared), is_held.clone());
+            async move {
+                if request.uri().path().starts_with("/register/") {
+                    is_held.wait_for(|held| !held).await.unwrap();
+                }
+                shared.lock().unwrap().answer(&request)
+            }
+        });
+        Self { server: server.await, state, held }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -112,6 +135,14 @@ impl Idp {
     pub(crate) fn asked(&self, method: &Method, path: &str) -> Vec<Asked> {
         let matches = |asked: &&Asked| asked.method == *method && asked.path.starts_with(path);
         self.state().asked.iter().filter(matches).cloned().collect()
+    }
+
+    /// As which clients tokens were renewed.
+    pub(crate) fn refreshed_as(&self) -> Vec<String> {
+        let asked = self.asked(&Method::POST, "/token");
+        let refreshes =
+            asked.iter().filter(|asked| asked.form("grant_type").as_deref() == Some("refresh_token"));
+        refreshes.filter_map(|asked| asked.client_id.clone()).collect()
     }
 
     pub(crate) fn registrations(&self) -> usize {
@@ -197,7 +228,14 @@ impl State {
         if bearer.is_none() || self.forgotten.contains(&client_id) {
             return (401, Value::Null);
         }
+        if let Some(status) = self.management_status {
+            return (status, Value::Null);
+        }
         match asked.method {
+            Method::GET => {
+                let secret = self.secret(&client_id);
+                (200, json!({"client_id": client_id, "client_secret": secret, "client_secret_expires_at": 0}))
+            }
             Method::PUT => {
                 let sent = asked.json();
                 assert_eq!(sent["client_id"], json!(client_id));
@@ -217,7 +255,12 @@ impl State {
     }
 
     fn token(&mut self, origin: &str, asked: &mut Asked) -> Answer {
-        let Some(client_id) = self.authenticated(origin, asked) else {
+        if let Some((status, error)) = self.token_failure {
+            return (status, json!({"error": error}));
+        }
+        let denied = self.denials > 0;
+        self.denials = self.denials.saturating_sub(1);
+        let Some(client_id) = self.authenticated(origin, asked).filter(|_| !denied) else {
             return (401, json!({"error": "invalid_client"}));
         };
         asked.client_id = Some(client_id.clone());
@@ -248,7 +291,7 @@ impl State {
             (None, Some(assertion)) => self.signer(origin, &assertion, &asked.form("client_id").unwrap())?,
             (None, None) => return None,
         };
-        (!self.forgotten.contains(&client_id)).then_some(client_id)
+        (!self.forgotten.contains(&client_id) && !self.denied.contains(&client_id)).then_some(client_id)
     }
 
     fn signer(&self, origin: &str, assertion: &str, client_id: &str) -> Option<String> {

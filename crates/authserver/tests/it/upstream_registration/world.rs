@@ -15,16 +15,16 @@ use thv_authserver::upstream::{
     ConfiguredEndpoints, DynamicRegistration, IdentityPaths, OAuth2Settings, ProviderSettings,
     PublishedClient, RegistrationMode, RegistrationSettings, Upstream, UpstreamParts,
 };
-use thv_authserver::{ConsentMode, LoginChain};
+use thv_authserver::{ConsentMode, CredentialFailure, LoginChain};
 use thv_client::discovery::DiscoveryUrl;
-use thv_clock::ManualClock;
+use thv_clock::{Clock, ManualClock};
 use thv_egress::{Client, Policy, Roots};
 use thv_jose::digest::sha256;
 use thv_oauth::issuer::AllowHttp;
 use thv_oauth::params::append_query;
 use thv_store::Stores;
 use thv_store::memory::{Capacity, stores};
-use thv_store::records::RegistrationKey;
+use thv_store::records::{GrantId, RegistrationKey};
 use thv_telemetry::logs::{Format, layer};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -112,13 +112,21 @@ impl World {
         fixture
     }
 
+    /// Whether the vault has a refresh token for this login.
+    pub(crate) async fn may_refresh(&self, tsid: &str) -> bool {
+        let now = self.clock.now();
+        let grant = self.stores.grants.load(&GrantId::parse(tsid).unwrap(), now).await.unwrap().unwrap();
+        let entry = self.stores.upstream_tokens.load(&grant.value.session, "corp", now).await.unwrap();
+        entry.unwrap().value.tokens.refresh_token.is_some()
+    }
+
     /// A server without the upstream, which the configuration named before; when it has looked what that leaves behind.
-    pub(crate) async fn start_without(&self) {
+    pub(crate) async fn start_without(&self, egress: Client) {
         let mut tasks = None;
         let _server = Fixture::with(|parts| {
             parts.clock = self.clock.shared();
             parts.stores = self.stores.clone();
-            parts.egress = egress();
+            parts.egress = egress;
             tasks = Some(parts.tasks.clone());
         });
         let tasks = tasks.unwrap();
@@ -134,7 +142,7 @@ impl World {
     }
 }
 
-fn egress() -> Client {
+pub(crate) fn egress() -> Client {
     Client::pooled(Policy::with_loopback(), &Roots::load(None).unwrap())
 }
 
@@ -142,6 +150,11 @@ fn egress() -> Client {
 pub(crate) async fn readiness(fixture: &Fixture) -> Result<(), String> {
     let mut upstreams = fixture.server.upstream_readiness().await;
     upstreams.remove(0).1
+}
+
+/// What the vault says.
+pub(crate) async fn credential(server: &Fixture, tsid: &str) -> Result<(), CredentialFailure> {
+    server.server.vault().credential(tsid, "corp").await.map(|credential| assert!(credential.is_some()))
 }
 
 /// Waits for a condition.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use thv_clock::Timestamp;
 use thv_jose::at_rest::AtRestRing;
 use thv_jose::reload::Reloadable;
-use thv_store::rows::{Row, RowKey, Rows};
+use thv_store::rows::{Announcement, Row, RowKey, Rows};
 use thv_store::table::{Kind, When};
 use thv_store::{StoreError, Stores, sealed};
 use tokio::sync::broadcast;
@@ -101,7 +101,7 @@ impl Rows for FaultyRows {
 
     async fn announce(&self, _message: Vec<u8>) {}
 
-    fn announcements(&self) -> Option<broadcast::Receiver<Vec<u8>>> {
+    fn announcements(&self) -> Option<broadcast::Receiver<Announcement>> {
         None
     }
 }

@@ -1,7 +1,7 @@
 //! Upstreams that refuse, fail, or confuse users.
 
 use super::{FILES, FIRST, LIFE, MAIL, RENEWAL, SECOND, becomes, renew_once, world};
-use crate::fixture::{Browser, Flow};
+use crate::fixture::{Browser, Flow, assert_error};
 use crate::provider::Fault;
 use crate::provider_world::{Failure, World, credential, login_at, renewed};
 
@@ -120,4 +120,41 @@ async fn u11_when_a_backend_and_the_upstream_refuse_the_tokens_a_login_brings_ne
     assert!(world.visits().contains(&"files".to_owned()));
     assert_eq!(credential(&server, &after.tsid, "files").await.unwrap(), "at-files-1-1");
     assert_eq!(credential(&server, &before.tsid, "files").await.unwrap(), "at-files-1-1");
+}
+
+#[tokio::test]
+async fn u11_a_backend_that_refuses_even_a_renewed_token_sends_to_a_login_that_runs_that_leg() {
+    let world = world().await;
+    let (server, files) = (world.replica(), world.provider("files"));
+    let mut browser = Browser::new(&server);
+    let before = world.log_in_with(&mut browser, &server, "openid offline_access").await;
+    world.visits();
+    assert_eq!(renewed(&server, &before.tsid, "files", FIRST).await.unwrap(), SECOND);
+    let again = renewed(&server, &before.tsid, "files", SECOND).await.unwrap();
+    assert_eq!(again, SECOND, "another refresh so soon would not help");
+    assert_eq!(files.state().refresh_requests, 1);
+    server.server.vault().refused_anew(&before.tsid, "files", |_| true).await.unwrap();
+
+    // A client that answers our 401 with its refresh token is sent to log in; with the same token it would come back in vain.
+    let refresh_token = before.tokens["refresh_token"].as_str().unwrap();
+    let refused = server.refresh(&before.flow.client_id, refresh_token).await;
+    assert_error(&refused, 400, "invalid_grant", "upstream_login_ended");
+    let after = world.log_in_with(&mut browser, &server, "openid upstream:files").await;
+    assert_eq!(world.visits(), ["files"]);
+    assert_eq!(credential(&server, &after.tsid, "files").await.unwrap(), "at-files-1-1");
+    let refreshed = server.refresh(&before.flow.client_id, refresh_token).await;
+    assert_eq!(refreshed.status(), http::StatusCode::OK, "the login serves every grant of the session");
+}
+
+#[tokio::test]
+async fn u11_a_backend_that_was_out_of_order_for_a_while_costs_nobody_a_login() {
+    let world = world().await;
+    let server = world.replica();
+    let before = world.log_in(&server).await;
+    server.server.vault().refused_anew(&before.tsid, "files", |_| true).await.unwrap();
+    assert_eq!(credential(&server, &before.tsid, "files").await.unwrap(), FIRST, "who asks gets it");
+    world.clock.advance(std::time::Duration::from_secs(300));
+    let refresh_token = before.tokens["refresh_token"].as_str().unwrap();
+    let refreshed = server.refresh(&before.flow.client_id, refresh_token).await;
+    assert_eq!(refreshed.status(), http::StatusCode::OK);
 }

@@ -1,4 +1,4 @@
-//! Issuer URLs that look right and are not, for providers that have a preset.
+//! Issuer and discovery URLs that look right and are not, for providers that have a preset.
 
 use crate::preset;
 use crate::problem::Problem;
@@ -46,10 +46,27 @@ pub(super) fn recognize(at: &str, issuer: &HttpUrl<'_>) -> Option<Problem> {
         "login.microsoftonline.com" => return microsoft(at, issuer),
         _ => {}
     }
+    let (preset, message) = mistaken(&host)?;
+    Some(Problem::error(at, message).with_hint(instead(preset)))
+}
+
+/// What is wrong with the address of the metadata of a well-known provider: a site that publishes none at its root. Hosts of
+/// MCP servers do, also where the provider's own site does not.
+pub(super) fn recognize_discovery(at: &str, url: &HttpUrl<'_>) -> Option<Problem> {
+    let host = url.host.to_ascii_lowercase();
+    if !matches!(url.path, "" | "/") || host.starts_with("mcp.") {
+        return None;
+    }
+    let (preset, _) = mistaken(&host)?;
+    Some(Problem::error(at, "no metadata is published there").with_hint(instead(preset)))
+}
+
+/// The preset for a host that is no issuer, and why it is none.
+fn mistaken(host: &str) -> Option<(&'static str, &'static str)> {
     let is_meant =
         |pattern: &&str| host == *pattern || (pattern.starts_with('.') && host.ends_with(*pattern));
     let (_, preset, message) = MISTAKEN.iter().find(|(hosts, ..)| hosts.iter().any(is_meant))?;
-    Some(Problem::error(at, *message).with_hint(instead(preset)))
+    Some((preset, message))
 }
 
 /// The issuer names a tenant and the version; anything else serves metadata of another issuer.

@@ -58,7 +58,7 @@ fn endpoints(at: &str, provider: &UpstreamProvider, oauth2: &OAuth2Upstream, fin
     let insecure = oauth2.insecure_allow_http;
     let dcr = oauth2.dcr_config.as_ref();
     let discovery_at = format!("{at}.discoveryUrl");
-    registration::metadata_url(&discovery_at, oauth2.discovery_url.as_deref(), insecure, findings);
+    registration::discovery_url(&discovery_at, oauth2.discovery_url.as_deref(), insecure, findings);
     if oauth2.discovery_url.is_some() && dcr.is_some_and(|dcr| dcr.discovery_url.is_some()) {
         let message = "means the same as discoveryUrl of oauth2Config; keep one of them";
         findings.error(&format!("{at}.dcrConfig.discoveryUrl"), message);

@@ -1,11 +1,12 @@
 //! How this server becomes a client of a provider.
 
 use crate::problem::Problem;
-use crate::upstream::{DcrConfig, Registration};
+use crate::upstream::{DcrConfig, Registration, UpstreamProvider};
 
 use super::super::findings::Findings;
 use super::super::text;
-use super::super::url::UrlPart;
+use super::super::url::{HttpUrl, UrlPart};
+use super::mistaken_issuer;
 
 const MAX_URL: usize = 2048;
 const MAX_SOFTWARE_ID: usize = 255;
@@ -98,8 +99,9 @@ fn check_dcr(at: &str, dcr: &DcrConfig, client: &ClientKeys<'_>, findings: &mut 
             findings.error(at, "either discoveryUrl or registrationEndpoint is required");
         }
         (discovery_url, endpoint) => {
-            metadata_url(&format!("{at}.discoveryUrl"), discovery_url.as_deref(), client.insecure, findings);
-            metadata_url(&format!("{at}.registrationEndpoint"), endpoint.as_deref(), client.insecure, findings);
+            self::discovery_url(&format!("{at}.discoveryUrl"), discovery_url.as_deref(), client.insecure, findings);
+            let at = format!("{at}.registrationEndpoint");
+            endpoint.as_deref().and_then(|endpoint| url(&at, endpoint, client.insecure, findings));
         }
     }
     let graphic = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
@@ -121,12 +123,33 @@ fn check_dcr(at: &str, dcr: &DcrConfig, client: &ClientKeys<'_>, findings: &mut 
     }
 }
 
-/// A URL below which, or at which, a provider describes itself or registers clients.
-pub(super) fn metadata_url(at: &str, value: Option<&str>, insecure: bool, findings: &mut Findings) {
-    let Some(value) = value else { return };
+/// A URL below which, or at which, a provider describes itself.
+pub(super) fn discovery_url(at: &str, value: Option<&str>, insecure: bool, findings: &mut Findings) {
+    let found = value.and_then(|value| url(at, value, insecure, findings));
+    if let Some(problem) = found.and_then(|url| mistaken_issuer::recognize_discovery(at, &url)) {
+        findings.push(problem);
+    }
+}
+
+fn url<'a>(at: &str, value: &'a str, insecure: bool, findings: &mut Findings) -> Option<HttpUrl<'a>> {
     if value.len() > MAX_URL {
         findings.error(at, format!("has {} characters, more than {MAX_URL}", value.len()));
-    } else {
-        findings.url(at, value, insecure, &[UrlPart::Query, UrlPart::Fragment]);
+        return None;
+    }
+    findings.url(at, value, insecure, &[UrlPart::Query, UrlPart::Fragment])
+}
+
+/// A provider identifies this server by the URL of its metadata document, which is https by definition.
+pub(super) fn document_can_be_fetched(
+    at: &str,
+    provider: &UpstreamProvider,
+    issuer: &str,
+    findings: &mut Findings,
+) {
+    if provider.registration == Some(Registration::Cimd) && issuer.starts_with("http://") {
+        let message = "cimd needs an https issuer: the client identifier is the URL of this server's metadata document, which \
+                       providers fetch by https only";
+        let problem = Problem::error(format!("{at}.registration"), message);
+        findings.push(problem.with_hint("serve authServer.issuer by https, or register in another way"));
     }
 }

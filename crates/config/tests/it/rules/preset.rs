@@ -142,3 +142,35 @@ fn a_wrong_guess_of_an_issuer_names_the_preset() {
         assert_eq!(problems_of(&second(&entry), Profile::Production), [], "{issuer}");
     }
 }
+
+#[test]
+fn a_wrong_guess_of_a_discovery_url_names_the_preset() {
+    let found = |url: &str, block: &str| {
+        let settings = block.replace("URL", &format!("'{url}'"));
+        problems_of(
+            &second(&format!("- {{name: x, type: oauth2, oauth2Config: {{{settings}}}}}")),
+            Profile::Production,
+        )
+    };
+    for block in ["discoveryUrl: URL", "dcrConfig: {discoveryUrl: URL}", "clientId: a, discoveryUrl: URL"] {
+        for (url, preset) in [
+            ("https://github.com", "github"),
+            ("https://GitHub.com/", "github"),
+            ("https://api.slack.com", "slack"),
+            ("https://app.datadoghq.com", "datadog"),
+        ] {
+            let found = found(url, block);
+            let [problem] = found.as_slice() else { panic!("{url} {block}: {found:#?}") };
+            assert!(problem.path.ends_with("discoveryUrl"), "{problem}");
+            assert!(problem.to_string().contains(&format!("preset: {preset}")), "{problem}");
+        }
+        for url in [
+            "https://mcp.datadoghq.com/v1/mcp",
+            "https://mcp.atlassian.com",
+            "https://github.com/login/oauth",
+            "https://login.microsoftonline.com/organizations/v2.0",
+        ] {
+            assert_eq!(found(url, block), [], "{url} {block}");
+        }
+    }
+}

@@ -191,6 +191,19 @@ fn registration_rules() {
 }
 
 #[test]
+fn cimd_at_a_provider_needs_an_https_issuer() {
+    for settings in ["cimd", "auto"] {
+        let plain = oidc(settings, "").replace("issuer: https://mcp", "issuer: http://mcp");
+        let plain = plain.replace("authServer:", "authServer:\n  insecureAllowHTTP: true");
+        let found = problems_of(&plain, Profile::Production);
+        let said = lines(&found).into_iter().any(|line| {
+            line.starts_with("authServer.upstreamProviders[1].registration: cimd needs an https issuer")
+        });
+        assert_eq!(said, settings == "cimd", "{found:#?}");
+    }
+}
+
+#[test]
 fn registration_texts_are_bounded() {
     for (key, most) in [("softwareId", 255), ("clientName", 255)] {
         let with = |length: usize| oidc("", &format!("dcrConfig: {{{key}: {}}}", "x".repeat(length)));

@@ -186,7 +186,14 @@ async fn with_a_provider(secrets: &mut Secrets, directory: &TempDir) {
     provider.behave(|manner| (manner.is_overloaded, manner.refuses_refresh) = (false, true));
     assert_eq!(gate.call(tokens.access_token()).await.status, 401);
 
-    // Ours: rotated, reused, ended; in the query, broken, redeemed twice.
+    // Who would only get another token that is refused is to log in.
+    assert_eq!(tokens.refresh(&mut browser, &server, &client_id).await.status(), 400);
+    provider.behave(|manner| manner.refuses_refresh = false);
+    let consent = browser.get(&gate.request(&client_id).url(&server)).await;
+    let again = walk(&mut browser, consent, REDIRECT_URI, &[]).await;
+    secrets.add("code", again.code());
+
+    // Ours: rotated, reused, ended; in the query, broken, redeemed twice. The new login is the old session's, too.
     let next = Tokens::of(&tokens.refresh(&mut browser, &server, &client_id).await);
     secrets.tokens(&next);
     clock.advance(std::time::Duration::from_secs(61));

@@ -6,7 +6,7 @@ use serde_json::json;
 use thv_testkit::oauth_client::Callback;
 
 use super::backend::Backend;
-use super::gate::{Gate, clock};
+use super::gate::{Gate, REDIRECT_URI, clock};
 use super::provider::{Manner, Provider};
 
 #[track_caller]
@@ -27,7 +27,18 @@ async fn u1_a_provider_that_is_down_at_the_start_is_waited_for() {
     assert_eq!(ready.status(), 200, "who is logged in goes on working");
     assert_eq!(ready.json()["status"], "degraded");
     assert_eq!(ready.json()["checks"]["upstream corp"], "unavailable");
-    assert_refused(&gate.try_log_in().await, "temporarily_unavailable", "upstream_unavailable");
+    let (mut browser, server) = (gate.browser(), gate.discover().await);
+    let client_id = server.register_public(&mut browser, REDIRECT_URI).await;
+    let consent = browser.get(&gate.request(&client_id).url(&server)).await;
+    let mut forms = consent.forms().into_iter();
+    let approve = forms.find_map(|mut form| form.press("decision", "approve").then_some(form)).unwrap();
+    let page = browser.submit(&consent, &approve).await;
+    assert_eq!(page.status(), 503);
+    assert!(
+        page.text().contains("upstream_unavailable") && page.text().contains(REDIRECT_URI),
+        "{}",
+        page.text()
+    );
 
     provider.up();
     // A server that failed is not asked again at once.

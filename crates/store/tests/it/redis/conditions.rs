@@ -1,7 +1,7 @@
 //! What the conditions of writes and removals mean.
 
 use thv_store::redis::{RedisSettings, Topology};
-use thv_store::rows::{Row, Rows};
+use thv_store::rows::{FOREVER, Row, Rows};
 use thv_store::table::When;
 use thv_testkit::redis::{RedisOptions, RedisServer};
 
@@ -48,19 +48,20 @@ async fn an_expired_row_counts_as_absent_though_redis_still_has_it() {
 }
 
 #[tokio::test]
-async fn every_key_has_a_time_to_live() {
+async fn every_key_that_has_an_end_has_a_time_to_live() {
     let server = RedisServer::start(RedisOptions::default()).await;
     let rows = connect(standalone(server.addr()));
     let forever = thv_clock::Timestamp::from_millis(u64::MAX);
-    let untils = [later(0), later(3600), forever];
-    for (number, (until, when)) in
-        untils.into_iter().zip([When::Always, When::Absent, When::Absent]).enumerate()
-    {
+    let far = thv_clock::Timestamp::from_millis(FOREVER.as_millis() - 1);
+    let (always, absent) = (When::Always, When::Absent);
+    let writes =
+        [(later(0), always), (later(3600), absent), (far, absent), (forever, absent), (forever, always)];
+    for (number, (until, when)) in writes.into_iter().enumerate() {
         rows.write(&key(number as u8), Row { until, ..row() }, when, T0).await.unwrap();
     }
-    assert!(rows.load(&key(2), later(1 << 40)).await.unwrap().is_some(), "kept for ever");
+    assert!(rows.load(&key(3), later(1 << 40)).await.unwrap().is_some(), "kept for ever");
     let info: String = server.ask(&["INFO", "keyspace"]).await;
-    assert!(info.contains("keys=3,expires=3"), "{info}");
+    assert!(info.contains("keys=5,expires=3"), "{info}");
 }
 
 #[tokio::test]

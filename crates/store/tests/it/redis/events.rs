@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use thv_store::redis::RedisRows;
-use thv_store::rows::Rows;
+use thv_store::rows::{Announcement, Rows};
 use thv_testkit::redis::{RedisCluster, RedisOptions, RedisServer, eventually};
 use tokio::sync::broadcast::Receiver;
 
 use super::{chain, cluster, connect, standalone};
 
 /// Announces until the other hears it: listening begins a moment after it is asked for.
-async fn arrives(from: &Arc<RedisRows>, to: &mut Receiver<Vec<u8>>) {
+async fn arrives(from: &Arc<RedisRows>, to: &mut Receiver<Announcement>) {
     eventually("an announcement arrives", async || {
         from.announce(b"\x00changed".to_vec()).await;
-        to.try_recv().ok()
+        match to.try_recv().ok()? {
+            Announcement::Message(_) => Some(()),
+            Announcement::Listening => None,
+        }
     })
     .await;
 }
@@ -27,10 +30,13 @@ async fn an_announcement_reaches_other_replicas_also_after_a_restart() {
     server.kill();
     one.announce(b"into the void".to_vec()).await;
     server.start_again().await;
-    while heard.try_recv().is_ok() {}
+    eventually("the interruption is told", async || {
+        (heard.try_recv().ok()? == Announcement::Listening).then_some(())
+    })
+    .await;
     arrives(&one, &mut heard).await;
     while let Ok(message) = heard.try_recv() {
-        assert_eq!(message, b"\x00changed");
+        assert_eq!(message, Announcement::Message(b"\x00changed".to_vec()));
     }
 }
 

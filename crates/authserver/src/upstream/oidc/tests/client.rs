@@ -1,6 +1,8 @@
 //! What we are as a client: what is sent, as whom, and what a failure means for the tokens that were sent.
 
 use thv_client::discovery::DiscoveryUrl;
+use thv_jose::digest::sha256;
+use thv_store::records::UpstreamTokens;
 
 use super::*;
 
@@ -48,10 +50,14 @@ async fn u6_a_refresh_token_of_an_unknown_client_is_not_sent() {
     let upstream = provider.oauth2(|_| {});
     provider.answers(json!({"access_token": "at", "refresh_token": "rt-2"}));
     let old = SecretString::from("rt");
-    let refused = upstream.refresh(&old, "u1", Some("another client")).await;
-    assert!(refused.unwrap_err().is_invalid_grant());
-    assert!(provider.paths().is_empty());
-    upstream.refresh(&old, "u1", Some("rp")).await.unwrap();
+    let refused = upstream.refresh(&old, "u1", Some("another client")).await.unwrap_err();
+    assert!(matches!(refused, UpstreamError::UnknownClient), "{refused:?}");
+    assert!(!refused.is_invalid_grant() && !refused.may_have_been_processed());
+    let tokens = upstream.refresh(&old, "u1", Some("rp")).await.unwrap();
+    assert_eq!(provider.paths(), ["/token"]);
+    let tokens = UpstreamTokens { client_id: Some("another client".to_owned()), ..tokens };
+    let refused = upstream.provider().revoke(&tokens).await;
+    assert!(matches!(refused, Err(UpstreamError::UnknownClient)), "it is not said to be done");
 }
 
 #[tokio::test]
@@ -70,6 +76,49 @@ async fn u11_only_what_was_sent_can_be_used_up() {
     provider.clock.advance(Duration::from_secs(5));
     let error = upstream.refresh(&old, "u1", None).await.unwrap_err();
     assert!(error.may_have_been_processed(), "{error:?}");
+}
+
+#[tokio::test]
+async fn u11_nothing_is_waited_for_between_renewed_tokens_and_the_vault() {
+    let provider = Provider::start().await;
+    let upstream = provider.oidc(|_| {});
+    let old = SecretString::from("rt");
+    for (sub, ok) in [("u1", true), ("u2", false)] {
+        let id_token = provider.id_token(&json!({"sub": sub}));
+        provider.answers(json!({
+            "access_token": "at", "token_type": "Bearer", "refresh_token": "rt-2", "id_token": id_token
+        }));
+        let refreshed = upstream.refresh(&old, "u1", None).await;
+        assert_eq!(refreshed.is_ok(), ok, "{refreshed:?}");
+    }
+    assert!(!provider.paths().contains(&"/jwks".to_owned()), "{:?}", provider.paths());
+}
+
+#[tokio::test]
+async fn u11_what_precedes_a_refresh_has_a_deadline_of_its_own_and_costs_no_token() {
+    let provider = Provider::start().await;
+    let parts = provider.parts();
+    let stores = parts.stores.clone();
+    let upstream = provider.oauth2_with(parts, |settings| {
+        settings.provider.registration = RegistrationSettings::default();
+        settings.provider.endpoints.registration = Some(provider.server.url("/register"));
+    });
+    let key = upstream.provider().registrar().key();
+    let until = NOW + Duration::from_secs(60);
+    stores.leases.acquire(sha256(&key.to_bytes()), until, NOW).await.unwrap().unwrap();
+    // Another replica is about to register, and takes its time.
+    let prepared = upstream.provider().prepared(Duration::from_millis(10), Some("c")).await;
+    let error = prepared.err().unwrap();
+    assert!(error.is_temporary() && !error.may_have_been_processed(), "{error:?}");
+    assert!(provider.paths().is_empty());
+}
+
+#[tokio::test]
+async fn u1_plain_http_is_refused_where_it_is_not_allowed_however_the_metadata_was_found() {
+    let provider = Provider::start().await;
+    provider.oidc(|_| {}).ready().await.unwrap();
+    let strict = provider.oidc(|settings| settings.provider.allow_http = AllowHttp::No);
+    assert!(strict.ready().await.unwrap_err().contains("issuer must be an https URL"));
 }
 
 #[tokio::test]
