@@ -15,7 +15,7 @@ use thv_oauth::params::Params;
 use thv_store::records::{Approval, ApprovedRequest, Subject};
 
 use crate::authorize::{AuthorizationRequest, RedirectProven};
-use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS, SignIn};
+use crate::browser::{BrowserSecret, Cookie, FLOW_SECONDS};
 use crate::clients::for_log;
 use crate::pages;
 use crate::respond::{PageError, RedirectError};
@@ -47,7 +47,7 @@ impl AuthServer {
     ) -> Response<Bytes> {
         let AuthorizationRequest { redirect, approved: request, prompt } = checked;
         let inner = &self.inner;
-        let sign_in = SignIn::read(headers, inner.settings.secure(), &inner.hmac.load(), inner.clock.now());
+        let sign_in = self.sign_in(headers);
         let approved_by = match inner.settings.consent {
             ConsentMode::Required => None,
             ConsentMode::Off => return self.proceed(headers, request, None, source).await,

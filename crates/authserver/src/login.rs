@@ -93,9 +93,7 @@ impl AuthServer {
         if request.prompt_login {
             return Ok(None);
         }
-        let now = inner.clock.now();
-        let sign_in = SignIn::read(headers, inner.settings.secure(), &inner.hmac.load(), now)
-            .filter(|sign_in| sign_in.subject.upstream == identity.name());
+        let sign_in = self.sign_in(headers).filter(|sign_in| sign_in.subject.upstream == identity.name());
         let Some(sign_in) = sign_in else { return Ok(None) };
         // Whoever signed out is not signed in any more, whatever cookie comes.
         let Some(session) = self.own_session(&sign_in).await? else { return Ok(None) };
@@ -211,9 +209,7 @@ impl AuthServer {
         }
         let redirect = login.redirect();
         let failed = |error: StoreError| store_failed(redirect.clone(), &error);
-        let (now, secure) = (inner.clock.now(), inner.settings.secure());
-        let before = SignIn::read(headers, secure, &inner.hmac.load(), now)
-            .filter(|sign_in| sign_in.subject.sub == subject.sub);
+        let before = self.sign_in(headers).filter(|sign_in| sign_in.subject.sub == subject.sub);
         let session = match &before {
             Some(sign_in) => self.own_session(sign_in).await.map_err(failed)?,
             None => None,
@@ -227,7 +223,7 @@ impl AuthServer {
         {
             return Err(login_gone().into());
         }
-        self.user_is_known(login, SignIn::new(subject, session, now), headers).await
+        self.user_is_known(login, SignIn::new(subject, session, inner.clock.now()), headers).await
     }
 
     /// A later leg is done.

@@ -16,7 +16,7 @@ use thv_oauth::params::Params;
 use thv_store::StoreError;
 use thv_store::records::SessionId;
 
-use crate::browser::{BrowserSecret, Cookie, SignIn};
+use crate::browser::{BrowserSecret, Cookie};
 use crate::consent::is_cross_site;
 use crate::pages;
 use crate::respond::PageError;
@@ -105,11 +105,6 @@ impl AuthServer {
             .filter(|browser| browser.digest() == ticket.browser)
             .map(|_| ticket)
             .ok_or_else(another_browser)
-    }
-
-    fn sign_in(&self, headers: &HeaderMap) -> Option<SignIn> {
-        let inner = &self.inner;
-        SignIn::read(headers, inner.settings.secure(), &inner.hmac.load(), inner.clock.now())
     }
 
     /// The names of the clients whose grants rest on a session, each client once.

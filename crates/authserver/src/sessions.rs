@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use thv_store::records::{GrantId, Session, SessionId, Subject, UpstreamTokens, VaultEntry};
 use thv_store::{Event, StoreError};
 
@@ -13,6 +14,12 @@ use crate::server::AuthServer;
 const UNFINISHED: Duration = Duration::from_secs(3600);
 
 impl AuthServer {
+    /// Who signed in in the browser that sent these headers, as it remembers it. The session may have ended since.
+    pub(crate) fn sign_in(&self, headers: &HeaderMap) -> Option<SignIn> {
+        let inner = &self.inner;
+        SignIn::read(headers, inner.settings.secure(), &inner.hmac.load(), inner.clock.now())
+    }
+
     /// The session of a sign-in, if it is still there, the same user's, and outlives what a user may take for a login.
     pub(crate) async fn own_session(&self, sign_in: &SignIn) -> Result<Option<SessionId>, StoreError> {
         let (inner, now) = (&self.inner, self.inner.clock.now());
