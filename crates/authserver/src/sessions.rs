@@ -129,13 +129,9 @@ impl AuthServer {
 
     /// Tells whoever remembers upstream tokens of a session, here and in other replicas.
     pub(crate) async fn upstream_tokens_changed(&self, session: &SessionId) {
-        let inner = &self.inner;
-        // Whoever is not told asks again within a minute.
-        let Ok(Some(session)) = inner.stores.sessions.load(session, inner.clock.now()).await else { return };
-        let event =
-            Event::UpstreamTokensChanged(session.value.grants.iter().map(|(grant, _)| *grant).collect());
-        inner.told(&event);
-        inner.stores.events.publish(&event).await;
+        if let Some(event) = self.inner.vault.tell_others(session).await {
+            self.inner.told(&event);
+        }
     }
 
     /// Passes on what other replicas tell, until the store is closed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use thv_clock::{SharedClock, Timestamp};
 use thv_store::records::{GrantId, SessionId, UpstreamTokens, VaultEntry};
-use thv_store::{StoreError, Stores};
+use thv_store::{Event, StoreError, Stores};
 use thv_telemetry::metrics::Metrics;
 use tokio_util::task::TaskTracker;
 
@@ -245,6 +245,11 @@ impl Vault {
     pub(crate) fn revoke(&self, tokens: UpstreamTokens) {
         let shared = Arc::clone(&self.shared);
         self.shared.tasks.spawn(async move { shared.revoke(&tokens.provider, &tokens).await });
+    }
+
+    /// Tells other replicas that the tokens of a session changed; what they were told.
+    pub(crate) async fn tell_others(&self, session: &SessionId) -> Option<Event> {
+        self.shared.tell_others(*session).await
     }
 
     async fn find(

@@ -287,12 +287,14 @@ impl Renewal<'_> {
 }
 
 impl Shared {
-    /// Lets other replicas forget what they keep of a session.
-    pub(super) async fn tell_others(&self, session: SessionId) {
-        if let Ok(Some(session)) = self.stores.sessions.load(&session, self.clock.now()).await {
-            let grants = session.value.grants.iter().map(|(grant, _)| *grant).collect();
-            self.stores.events.publish(&Event::UpstreamTokensChanged(grants)).await;
-        }
+    /// Lets other replicas forget what they keep of a session. What they were told; `None` when it cannot be known whom it
+    /// concerns: whoever is not told asks again within a minute.
+    pub(super) async fn tell_others(&self, session: SessionId) -> Option<Event> {
+        let session = self.stores.sessions.load(&session, self.clock.now()).await.ok().flatten()?;
+        let grants = session.value.grants.iter().map(|(grant, _)| *grant).collect();
+        let event = Event::UpstreamTokensChanged(grants);
+        self.stores.events.publish(&event).await;
+        Some(event)
     }
 }
 
