@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::records::GrantId;
+use crate::sealed::SealedEvents;
 
 /// Something that others may have cached has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,26 +20,19 @@ pub enum Event {
     Missed,
 }
 
-/// How events travel.
-#[async_trait]
-pub(crate) trait Carrier: Send + Sync {
-    async fn publish(&self, event: &Event);
-    async fn next(&self) -> Option<Event>;
-}
-
 /// What replicas tell each other. It travels as far as it can: whoever caches something also lets it grow old.
 #[derive(Clone, Default)]
-pub struct Events(Option<Arc<dyn Carrier>>);
+pub struct Events(Option<Arc<SealedEvents>>);
 
 impl Events {
-    pub(crate) fn over(carrier: Arc<dyn Carrier>) -> Self {
-        Self(Some(carrier))
+    pub(crate) fn over(sealed: SealedEvents) -> Self {
+        Self(Some(Arc::new(sealed)))
     }
 
     /// Tells the other replicas, if there are any.
     pub async fn publish(&self, event: &Event) {
-        if let Some(carrier) = &self.0 {
-            carrier.publish(event).await;
+        if let Some(sealed) = &self.0 {
+            sealed.publish(event).await;
         }
     }
 
@@ -47,7 +40,7 @@ impl Events {
     /// [`Event::Missed`] comes when listening began, began again after an interruption, and when the reader was too slow.
     pub async fn next(&self) -> Option<Event> {
         match &self.0 {
-            Some(carrier) => carrier.next().await,
+            Some(sealed) => sealed.next().await,
             None => None,
         }
     }

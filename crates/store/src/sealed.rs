@@ -19,7 +19,7 @@ use thv_jose::random;
 use thv_jose::reload::AtRestHandle;
 
 pub(crate) use self::envelope::Envelope;
-use self::events::SealedEvents;
+pub(crate) use self::events::SealedEvents;
 use self::lookup::Lookup;
 use self::lost_keys::LostKeys;
 use crate::codec::{decode, encode};
@@ -35,7 +35,7 @@ pub fn stores(rows: Arc<dyn Rows>, keys: AtRestHandle) -> Stores {
     let lookup = Arc::new(Lookup::new(Arc::clone(&rows), keys.clone()));
     let events = rows.announcements().map_or_else(Events::default, |announcements| {
         let (rows, lookup) = (Arc::clone(&rows), Arc::clone(&lookup));
-        Events::over(Arc::new(SealedEvents::new(rows, keys.clone(), announcements, lookup)))
+        Events::over(SealedEvents::new(rows, keys.clone(), announcements, lookup))
     });
     Stores::over(&Sealed(Arc::new(Shared { rows, keys, lookup, lost_keys: LostKeys::default() })), events)
 }

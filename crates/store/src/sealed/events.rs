@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use thv_jose::random;
 use thv_jose::reload::AtRestHandle;
 use tokio::sync::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::events::{Carrier, Event};
+use crate::events::Event;
 use crate::rows::{Announcement, Rows};
 use crate::sealed::lookup::Lookup;
 
@@ -17,7 +16,7 @@ const PLACE: &[u8] = b"event";
 const SENDER_LEN: usize = 16;
 
 /// Carries events over what the backend announces.
-pub(super) struct SealedEvents {
+pub(crate) struct SealedEvents {
     rows: Arc<dyn Rows>,
     keys: AtRestHandle,
     /// Tells our own messages from those of others.
@@ -54,11 +53,8 @@ impl SealedEvents {
             .inspect_err(|error| tracing::debug!(%error, "an announcement of an unknown form was ignored"))
             .ok()
     }
-}
 
-#[async_trait]
-impl Carrier for SealedEvents {
-    async fn publish(&self, event: &Event) {
+    pub(crate) async fn publish(&self, event: &Event) {
         let mut message = self.sender.to_vec();
         let sealed = serde_json::to_writer(&mut message, event)
             .map_err(|error| error.to_string())
@@ -69,7 +65,7 @@ impl Carrier for SealedEvents {
         }
     }
 
-    async fn next(&self) -> Option<Event> {
+    pub(crate) async fn next(&self) -> Option<Event> {
         let mut announcements = self.announcements.lock().await;
         loop {
             match announcements.recv().await {
