@@ -34,11 +34,20 @@ impl TestCa {
 
     /// A server certificate for host names and IP addresses.
     pub fn issue(&self, names: &[&str]) -> ServerCert {
+        self.signed(names, "throw-away test server", ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A client's certificate and key.
+    pub fn issue_to_client(&self, name: &str) -> ServerCert {
+        self.signed(&[], name, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn signed(&self, names: &[&str], common_name: &str, purpose: ExtendedKeyUsagePurpose) -> ServerCert {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "throw-away test server");
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();

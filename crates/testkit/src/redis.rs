@@ -3,11 +3,9 @@
 //! `THV_REDIS_SERVER` names another program than `redis-server`, for example a `valkey-server`.
 
 mod cluster;
-mod identity;
 mod sentinel;
 
 pub use cluster::RedisCluster;
-pub use identity::ClientAuthority;
 pub use sentinel::{MASTER_NAME, RedisSentinel};
 
 use std::collections::BTreeMap;
@@ -38,7 +36,7 @@ pub struct RedisOptions<'a> {
     /// The program, when it is not the usual one.
     pub program: Option<PathBuf>,
     /// TLS only, with a certificate of the first for 127.0.0.1 and `localhost`, and with client certificates of the second.
-    pub tls: Option<(&'a TestCa, &'a ClientAuthority)>,
+    pub tls: Option<(&'a TestCa, &'a TestCa)>,
     /// Users as `ACL SETUSER` has them. With any, the user `default` is off.
     pub users: Vec<String>,
     /// Further lines of the configuration.
@@ -256,7 +254,7 @@ fn configuration(options: &RedisOptions<'_>, port: u16, bus_port: u16, dir: &Pat
     config
 }
 
-fn tls(ca: &TestCa, clients: &ClientAuthority, port: u16, dir: &Path) -> String {
+fn tls(ca: &TestCa, clients: &TestCa, port: u16, dir: &Path) -> String {
     let (cert, key) = ca.issue(&["127.0.0.1", "localhost"]).write(dir);
     let trusted = dir.join("clients.pem");
     std::fs::write(&trusted, clients.ca_pem()).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use thv_config::Config;
 use thv_testkit::certs::TestCa;
-use thv_testkit::redis::{ClientAuthority, RedisOptions, RedisServer, eventually};
+use thv_testkit::redis::{RedisOptions, RedisServer, eventually};
 
 use super::backend::Backend;
 use super::gate::{Gate, clock};
@@ -37,14 +37,14 @@ fn secret(directory: &Path, name: &str, content: &str) -> String {
 
 #[tokio::test]
 async fn o2_a_login_and_a_refresh_over_redis_with_tls_a_client_certificate_and_an_acl_user() {
-    let (ca, clients, directory) = (TestCa::new(), ClientAuthority::new(), tempfile::tempdir().unwrap());
+    let (ca, clients, directory) = (TestCa::new(), TestCa::new(), tempfile::tempdir().unwrap());
     let redis = RedisServer::start(RedisOptions {
         tls: Some((&ca, &clients)),
         users: vec![format!("user-of-thv on >user-password {RIGHTS}")],
         ..RedisOptions::default()
     })
     .await;
-    let identity = clients.issue("thv");
+    let identity = clients.issue_to_client("thv");
     let secret = |name: &str, content: &str| secret(directory.path(), name, content);
     let storage = format!(
         "{{type: redis, redis: {{addr: '{}', \

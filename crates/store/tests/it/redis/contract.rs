@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thv_store::redis::{ClientIdentity, RedisSettings, TlsSettings, Trust};
 use thv_store::{Stores, contract, sealed};
 use thv_testkit::certs::TestCa;
-use thv_testkit::redis::{ClientAuthority, RedisCluster, RedisOptions, RedisSentinel, RedisServer, valkey};
+use thv_testkit::redis::{RedisCluster, RedisOptions, RedisSentinel, RedisServer, valkey};
 
 use super::{cluster, connect, credentials, fresh, sentinel, standalone};
 use crate::support::keys;
@@ -85,12 +85,12 @@ async fn redis_with_sentinels_fulfils_the_contract() {
 
 #[tokio::test]
 async fn mutual_tls_and_an_acl_user_with_no_more_than_the_documented_rights_fulfil_the_contract() {
-    let (ca, clients) = (TestCa::new(), ClientAuthority::new());
+    let (ca, clients) = (TestCa::new(), TestCa::new());
     let users = vec![format!("thv on >secret {RIGHTS}")];
     let server =
         RedisServer::start(RedisOptions { tls: Some((&ca, &clients)), users, ..RedisOptions::default() })
             .await;
-    let shown = clients.issue("thv");
+    let shown = clients.issue_to_client("thv");
     let identity = ClientIdentity { cert_pem: shown.cert_pem, key_pem: shown.key_pem.into() };
     let tls = TlsSettings { trust: Trust::Authorities(ca.ca_pem()), identity: Some(identity) };
     let settings = RedisSettings {
