@@ -1,6 +1,6 @@
 //! A gateway that is killed while it refreshes tokens at a provider that replaces its refresh tokens.
 
-use crate::support::{Crowd, Gateway, Provider, Scene, Setup, discovered, free_port, registered_oidc};
+use crate::support::{Crowd, Provider, Scene, discovered, gateway_with, registered_oidc};
 
 const USERS: usize = 6;
 const KILLS: usize = 3;
@@ -13,18 +13,8 @@ async fn kills_during_refreshes_replay_nothing_and_cost_a_login_at_that_provider
     let second = ["--register", "--access-token-seconds", "8", "--refresh-answer-ms", "400"];
     let second = Provider::oidc(&scene, "second", &second).await;
     let (_server, backend) = second.token_server(&scene).await;
-    let port = free_port();
-    let origin = format!("http://127.0.0.1:{port}");
     let upstreams = [registered_oidc("corp", &corp.issuer), discovered("second", &second.issuer, "")];
-    let setup = Setup {
-        port,
-        origin: &origin,
-        backend: &backend,
-        inject: "second",
-        auth_server: "",
-        upstreams: &upstreams,
-    };
-    let mut gateway = Gateway::configured(&scene, &[], &origin, &setup.yaml(&scene)).await;
+    let mut gateway = gateway_with(&scene, &backend, &upstreams).await;
 
     // Apart, so that one kill does not hit all of them.
     let crowd = Crowd::queue(&scene, &gateway.url, USERS, "900");

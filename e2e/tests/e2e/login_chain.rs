@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gateway, Program, Provider, Scene, Setup, chromium, discovered, free_port, registered_oidc,
+    Gateway, Program, Provider, Scene, chromium, discovered, gateway_with, registered_oidc,
 };
 
 /// A gateway with a company's provider and a second one, whose token the MCP server demands.
@@ -22,19 +22,9 @@ impl Stage {
         let corp = Provider::oidc(&scene, "corp", &["--register"]).await;
         let second = Provider::plain(&scene, "second", &[]).await;
         let (server, backend) = second.token_server(&scene).await;
-        let port = free_port();
-        let origin = format!("http://127.0.0.1:{port}");
         let upstreams =
             [registered_oidc("corp", &corp.issuer), discovered("second", &second.issuer, second_settings)];
-        let setup = Setup {
-            port,
-            origin: &origin,
-            backend: &backend,
-            inject: "second",
-            auth_server: "",
-            upstreams: &upstreams,
-        };
-        let gateway = Gateway::configured(&scene, &[], &origin, &setup.yaml(&scene)).await;
+        let gateway = gateway_with(&scene, &backend, &upstreams).await;
         Self { scene, corp, second, gateway, _server: server }
     }
 

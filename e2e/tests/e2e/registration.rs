@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Crowd, Gateway, Provider, Scene, Setup, discovered, free_port, registered_oidc};
+use crate::support::{Crowd, Provider, Scene, discovered, gateway_with, registered_oidc};
 
 /// The log lines that contain all of these.
 fn lines_with(log: &str, parts: &[&str]) -> usize {
@@ -23,18 +23,8 @@ async fn a_discovery_url_suffices_and_a_restart_registers_nothing_and_logs_nobod
     // So short that every phase of this test sees refreshes.
     let second = Provider::plain(&scene, "second", &["--access-token-seconds", "10"]).await;
     let (_server, backend) = second.token_server(&scene).await;
-    let port = free_port();
-    let origin = format!("http://127.0.0.1:{port}");
     let upstreams = [registered_oidc("corp", &corp.issuer), discovered("second", &second.issuer, "")];
-    let setup = Setup {
-        port,
-        origin: &origin,
-        backend: &backend,
-        inject: "second",
-        auth_server: "",
-        upstreams: &upstreams,
-    };
-    let gateway = Gateway::configured(&scene, &[], &origin, &setup.yaml(&scene)).await;
+    let gateway = gateway_with(&scene, &backend, &upstreams).await;
 
     let crowd = Crowd::gather(&scene, &gateway.url, 2);
     crowd.until("two calls of each", |progress| progress["least"].as_u64() >= Some(2)).await;
@@ -64,18 +54,8 @@ async fn a_registration_that_the_provider_forgot_is_replaced_once_and_only_that_
     let corp = Provider::oidc(&scene, "corp", &["--register"]).await;
     let second = Provider::oidc(&scene, "second", &["--register", "--access-token-seconds", "10"]).await;
     let (_server, backend) = second.token_server(&scene).await;
-    let port = free_port();
-    let origin = format!("http://127.0.0.1:{port}");
     let upstreams = [registered_oidc("corp", &corp.issuer), discovered("second", &second.issuer, "")];
-    let setup = Setup {
-        port,
-        origin: &origin,
-        backend: &backend,
-        inject: "second",
-        auth_server: "",
-        upstreams: &upstreams,
-    };
-    let gateway = Gateway::configured(&scene, &[], &origin, &setup.yaml(&scene)).await;
+    let gateway = gateway_with(&scene, &backend, &upstreams).await;
 
     let crowd = Crowd::gather(&scene, &gateway.url, 3);
     crowd.until("two calls of each", |progress| progress["least"].as_u64() >= Some(2)).await;
@@ -107,8 +87,6 @@ async fn an_initial_access_token_a_resource_and_a_restart_of_the_provider() {
         [&arguments[..], &["--access-token-seconds", "10", "--state", state.to_str().unwrap()]].concat();
     let second = Provider::oidc(&scene, "second", &arguments).await;
     let (_server, backend) = second.token_server(&scene).await;
-    let port = free_port();
-    let origin = format!("http://127.0.0.1:{port}");
     let token = scene.write("initial-access-token", token);
     let upstream = format!(
         "{{name: second, type: oauth2, oauth2Config: {{scopes: ['mcp:tools'], resource: '{resource}', \
@@ -118,15 +96,7 @@ async fn an_initial_access_token_a_resource_and_a_restart_of_the_provider() {
         token.display()
     );
     let upstreams = [registered_oidc("corp", &corp.issuer), upstream];
-    let setup = Setup {
-        port,
-        origin: &origin,
-        backend: &backend,
-        inject: "second",
-        auth_server: "",
-        upstreams: &upstreams,
-    };
-    let gateway = Gateway::configured(&scene, &[], &origin, &setup.yaml(&scene)).await;
+    let gateway = gateway_with(&scene, &backend, &upstreams).await;
 
     let crowd = Crowd::gather(&scene, &gateway.url, 2);
     second.refreshed(2).await;

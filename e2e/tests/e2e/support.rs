@@ -18,5 +18,5 @@ pub(crate) use production::{Production, Settings};
 pub(crate) use program::Program;
 pub(crate) use provider::Provider;
 pub(crate) use scene::Scene;
-pub(crate) use setup::{Setup, discovered, registered_oidc};
+pub(crate) use setup::{Setup, discovered, gateway_with, registered_oidc};
 pub(crate) use tools::{chromium, package, thv};

@@ -1,5 +1,6 @@
 //! Configuration files with upstreams that the gateway registers at by itself.
 
+use super::gateway::{Gateway, free_port};
 use super::scene::Scene;
 
 /// What tests vary in a file for `thv serve`.
@@ -38,6 +39,14 @@ egress: {{allowCidrs: [127.0.0.0/8], caBundle: {ca}}}
             ca = scene.pki.ca.display(),
         )
     }
+}
+
+/// A gateway on a free port that logs in at `upstreams` and injects the token of `second`.
+pub(crate) async fn gateway_with(scene: &Scene, backend: &str, upstreams: &[String]) -> Gateway {
+    let port = free_port();
+    let origin = format!("http://127.0.0.1:{port}");
+    let setup = Setup { port, origin: &origin, backend, inject: "second", auth_server: "", upstreams };
+    Gateway::configured(scene, &[], &origin, &setup.yaml(scene)).await
 }
 
 /// An OpenID provider at which the gateway registers itself; refresh tokens only come after consent there.
