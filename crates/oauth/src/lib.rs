@@ -22,6 +22,7 @@ pub mod metadata_document;
 pub mod params;
 pub mod pkce;
 pub mod prompt;
+pub mod received_challenge;
 pub mod redirect_uri;
 pub mod registration;
 pub mod resource;

@@ -3,6 +3,9 @@
 use crate::newtype::validated_string;
 use crate::raw_uri::{RawUri, UriError};
 
+/// Where the metadata of protected resources is (RFC 9728 §3).
+const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
+
 /// Why a resource indicator was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ResourceError {
@@ -55,16 +58,46 @@ impl ResourceIndicator {
         self.0 == other.0 || folded(&self.0) == folded(&other.0)
     }
 
+    /// Whether a server at `url` may call itself by this identifier: it is the URL itself, written one way or the other
+    /// (RFC 9728 §3.3), or the part of the same host below which the URL lies, which deployed servers announce (CL-4).
+    pub fn covers(&self, url: &str) -> bool {
+        if self.equivalent_to(url) {
+            return true;
+        }
+        let (Some((scheme, host, port, path, query)), Some((of_scheme, of_host, of_port, of_path, _))) =
+            (folded(&self.0), folded(url))
+        else {
+            return false;
+        };
+        let below = of_path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let plain = !RawUri::parse(url).is_ok_and(|uri| uri.has_dot_segment());
+        (scheme, host, port) == (of_scheme, of_host, of_port) && query.is_none() && below && plain
+    }
+
+    /// The scheme, host and port as they were written.
+    pub fn origin(&self) -> &str {
+        self.split().0
+    }
+
     /// Where RFC 9728 §3.1 puts the metadata of this resource: the well-known path inserted between host and path.
     pub fn metadata_url(&self) -> String {
-        let authority = self.0.find("://").map_or(0, |at| at + 3);
-        let tail = self.0.get(authority..).and_then(|rest| rest.find(['/', '?']));
-        let (origin, tail) = self.0.split_at(tail.map_or(self.0.len(), |at| authority + at));
+        let (origin, tail) = self.split();
         let tail = match tail.strip_prefix('/') {
             Some(rest) if rest.is_empty() || rest.starts_with('?') => rest,
             _ => tail,
         };
-        format!("{origin}/.well-known/oauth-protected-resource{tail}")
+        format!("{origin}{WELL_KNOWN}{tail}")
+    }
+
+    /// Where the metadata of everything at this host may be.
+    pub fn root_metadata_url(&self) -> String {
+        format!("{}{WELL_KNOWN}", self.origin())
+    }
+
+    fn split(&self) -> (&str, &str) {
+        let authority = self.0.find("://").map_or(0, |at| at + 3);
+        let tail = self.0.get(authority..).and_then(|rest| rest.find(['/', '?']));
+        self.0.split_at(tail.map_or(self.0.len(), |at| authority + at))
     }
 }
 
@@ -125,6 +158,26 @@ mod tests {
                 equivalent,
                 "{own} {other}"
             );
+        }
+    }
+
+    #[test]
+    fn cl_3_cl_4_a_server_is_named_by_its_url_or_by_what_it_lies_below_on_the_same_host() {
+        for (resource, url, covers) in [
+            ("https://r.example/mcp", "https://r.example/mcp", true),
+            ("https://r.example", "https://r.example/mcp", true),
+            ("https://r.example/", "https://r.example/mcp", true),
+            ("https://R.example:443/a", "https://r.example/a/mcp", true),
+            ("https://r.example/a/", "https://r.example/a/mcp?x=1", true),
+            ("https://r.example/a", "https://r.example/ab", false),
+            ("https://r.example/mcp/x", "https://r.example/mcp", false),
+            ("https://evil.example/mcp", "https://r.example/mcp", false),
+            ("http://r.example/mcp", "https://r.example/mcp", false),
+            ("https://r.example:8443/", "https://r.example/mcp", false),
+            ("https://r.example/a?x=1", "https://r.example/a/b?x=1", false),
+            ("https://r.example/a", "https://r.example/a/../b", false),
+        ] {
+            assert_eq!(ResourceIndicator::parse(resource).unwrap().covers(url), covers, "{resource} {url}");
         }
     }
 
