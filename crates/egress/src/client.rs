@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
 };
+use http::response::Parts;
 use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
@@ -33,8 +34,9 @@ use crate::roots::Roots;
 /// Room for a response's head. The body has its own cap.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How long an idle connection to a configured host is kept.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection to a configured host is kept: less than the five seconds after which a Node.js server closes
+/// it. A request that meets the close may have been processed, and a refresh token that was in it is then as good as lost.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// A request to be sent as it is: no cookies, no redirects, no environment proxies.
 #[derive(Clone)]
@@ -130,11 +132,30 @@ impl Client {
         let exchange = self.exchange(request, limits.max_body, &mut connection);
         match tokio::time::timeout(limits.total, exchange).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let connected = connection.is_some_and(|seen| seen.connection_metadata().is_some());
-                Err(EgressError::Timeout { after: limits.total, connected })
-            }
+            Err(_) => Err(Self::timed_out(limits.total, connection)),
         }
+    }
+
+    /// Sends one request and reads the response's head alone: what follows may be a stream without an end.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn head(
+        &self,
+        request: Request<'_>,
+        within: Duration,
+    ) -> Result<(StatusCode, HeaderMap), EgressError> {
+        let mut connection = None;
+        let exchange = self.begin(request, &mut connection);
+        match tokio::time::timeout(within, exchange).await {
+            Ok(outcome) => outcome.map(|(_, head, _)| (head.status, head.headers)),
+            Err(_) => Err(Self::timed_out(within, connection)),
+        }
+    }
+
+    fn timed_out(after: Duration, connection: Option<CaptureConnection>) -> EgressError {
+        let connected = connection.is_some_and(|seen| seen.connection_metadata().is_some());
+        EgressError::Timeout { after, connected }
     }
 
     /// A GET.
@@ -160,13 +181,31 @@ impl Client {
         self.send(Request { method: Method::POST, url, headers, body: body.into() }, limits).await
     }
 
-    /// `connection` is told of the connection before the request is sent on it.
     async fn exchange(
         &self,
         request: Request<'_>,
         max_body: usize,
         connection: &mut Option<CaptureConnection>,
     ) -> Result<Response, EgressError> {
+        let (host, head, body) = self.begin(request, connection).await?;
+        if head
+            .headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(EgressError::Encoding);
+        }
+        let body = read(&host, body, max_body).await?;
+        Ok(Response { status: head.status, headers: head.headers, body })
+    }
+
+    /// Sends a request to its host. `connection` is told of the connection before the request is sent on it.
+    async fn begin(
+        &self,
+        request: Request<'_>,
+        connection: &mut Option<CaptureConnection>,
+    ) -> Result<(String, Parts, Incoming), EgressError> {
         let uri = judgement::parse(request.url)?;
         self.policy.permits_scheme(&uri)?;
         let host = uri.host().unwrap_or_default().to_owned();
@@ -182,22 +221,9 @@ impl Client {
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(concat!("toolhive/", env!("CARGO_PKG_VERSION"))));
 
-        let (head, body) = self
-            .inner
-            .request(outgoing)
-            .await
-            .map_err(|error| EgressError::from_exchange(&host, error))?
-            .into_parts();
-        if head
-            .headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return Err(EgressError::Encoding);
-        }
-        let body = read(&host, body, max_body).await?;
-        Ok(Response { status: head.status, headers: head.headers, body })
+        let response = self.inner.request(outgoing).await;
+        let (head, body) = response.map_err(|error| EgressError::from_exchange(&host, error))?.into_parts();
+        Ok((host, head, body))
     }
 }
 

@@ -33,6 +33,18 @@ impl Policy {
         Self { allow_cidrs: vec![IpNet::V4(v4), IpNet::V6(v6)], ..Self::default() }
     }
 
+    /// Global unicast, the own host and private networks: what a user reaches whose own server is there. Link-local
+    /// addresses, among them the clouds' metadata services, stay out.
+    pub fn with_local_networks() -> Self {
+        let v4 = [(10, 0, 8), (172, 16, 12), (192, 168, 16), (100, 64, 10)];
+        let v4 = v4.map(|(a, b, length)| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), length)));
+        let unique_local = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7));
+        let mut policy = Self::with_loopback();
+        policy.allow_cidrs.extend(v4);
+        policy.allow_cidrs.push(unique_local);
+        policy
+    }
+
     /// Judges an address that is about to be dialled.
     ///
     /// # Errors
@@ -44,10 +56,14 @@ impl Policy {
         }
     }
 
-    /// Whether the operator listed the address, as itself or as the IPv4 address that it maps (RFC 4291 §2.5.5.2).
+    /// Whether the operator listed the address, as itself or as the IPv4 address that it maps (RFC 4291 §2.5.5.2). One under
+    /// which a cloud serves credentials has to be listed by itself: who lists the network around it means the others.
     pub fn allows(&self, ip: IpAddr) -> bool {
         let canonical = ip.to_canonical();
-        self.allow_cidrs.iter().any(|net| net.contains(&ip) || net.contains(&canonical))
+        let alone = special_use(ip) == Some(SpecialUse::Metadata);
+        let mut listed =
+            self.allow_cidrs.iter().filter(|net| !alone || net.prefix_len() == net.max_prefix_len());
+        listed.any(|net| net.contains(&ip) || net.contains(&canonical))
     }
 
     /// Whether nobody minds that the address is reached by plain `http`.
@@ -91,6 +107,24 @@ mod tests {
         assert_eq!(policy.permits(ip("10.2.0.1")), Err(SpecialUse::Private));
         assert_eq!(policy.permits(ip("8.8.8.8")), Ok(()));
         assert!(!policy.allows(ip("8.8.8.8")));
+    }
+
+    #[test]
+    fn cl_11_local_networks_have_no_metadata_services() {
+        let mut local = Policy::with_local_networks();
+        for text in ["127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1"] {
+            assert_eq!(local.permits(ip(text)), Ok(()), "{text}");
+        }
+        for text in ["169.254.169.254", "fd00:ec2::254", "100.100.100.200", "fe80::1", "0.0.0.0", "224.0.0.1"]
+        {
+            assert!(local.permits(ip(text)).is_err(), "{text}");
+        }
+        local.allow_cidrs.push("100.100.100.200/32".parse().unwrap());
+        assert_eq!(
+            local.permits(ip("100.100.100.200")),
+            Ok(()),
+            "an address that is listed by itself is meant"
+        );
     }
 
     #[test]

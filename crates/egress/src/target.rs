@@ -3,9 +3,12 @@
 //! The operator named this destination, so it may be private or plain `http`; it is exempt from the address rules and
 //! from nothing else. Bodies stream both ways without being looked at.
 
+mod dial;
+
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +24,7 @@ use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
+use self::dial::Dial;
 use crate::roots::Roots;
 
 /// How long an idle connection is kept: less than the five seconds after which a Node.js server closes it, since a
@@ -58,7 +62,7 @@ pub enum TargetError {
 
 /// Sends requests to the configured backend, and to nothing else. Clones share their connections.
 pub struct TargetClient<B> {
-    inner: legacy::Client<Within<HttpsConnector<HttpConnector>>, B>,
+    inner: legacy::Client<Within<HttpsConnector<Dial>>, B>,
     uri: Uri,
     scheme: Scheme,
     authority: Authority,
@@ -86,6 +90,32 @@ where
     /// # Errors
     /// When the text is no such URL, or carries user information.
     pub fn new(target: &str, roots: &Roots, connect_timeout: Duration) -> Result<Self, InvalidTarget> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        Self::build(target, roots, connect_timeout, Dial::Tcp(tcp))
+    }
+
+    /// A client for a backend that listens on a Unix socket; `target` is what it is asked for there.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn on_socket(
+        socket: &Path,
+        target: &str,
+        roots: &Roots,
+        connect_timeout: Duration,
+    ) -> Result<Self, InvalidTarget> {
+        Self::build(target, roots, connect_timeout, Dial::Unix(socket.into()))
+    }
+
+    fn build(
+        target: &str,
+        roots: &Roots,
+        connect_timeout: Duration,
+        dial: Dial,
+    ) -> Result<Self, InvalidTarget> {
         let uri: Uri = target.parse().map_err(|_| InvalidTarget { reason: "it is malformed" })?;
         let (Some(scheme), Some(authority)) = (uri.scheme().cloned(), uri.authority().cloned()) else {
             return Err(InvalidTarget { reason: "it is not absolute" });
@@ -96,15 +126,11 @@ where
         if authority.as_str().contains('@') {
             return Err(InvalidTarget { reason: "it carries user information" });
         }
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(roots.client_config())
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(tcp);
+            .wrap_connector(dial);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
