@@ -7,6 +7,7 @@ pub(crate) mod storage;
 pub(crate) mod upstream;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,12 +86,20 @@ pub(crate) fn inject(config: &Config) -> Inject {
     }
 }
 
-/// Everything between a client and the MCP server at `target`.
+/// The MCP server behind the gateway.
+pub(crate) struct Backend<'a> {
+    pub(crate) url: &'a str,
+    /// Where it listens in place of the URL's host.
+    pub(crate) socket: Option<&'a Path>,
+    /// Whether it is the one that is built in for development.
+    pub(crate) built_in: bool,
+}
+
+/// Everything between a client and the MCP server.
 pub(crate) fn mcp_door(
     config: &Config,
     profile: Profile,
-    target: &str,
-    built_in: bool,
+    backend: &Backend<'_>,
     embedded: Option<&Embedded>,
     shared: &Shared,
 ) -> Result<McpDoor, Problems> {
@@ -99,13 +108,16 @@ pub(crate) fn mcp_door(
     let credentials = embedded.filter(|_| inject != Inject::None).map(|embedded| {
         Arc::new(CredentialCache::new(Arc::new(embedded.clone()), Arc::clone(&shared.clock), REMEMBERED))
     });
-    let client = TargetClient::new(target, &shared.roots, CONNECT_TIMEOUT)
-        .map_err(|error| at("server.url", &error))?;
+    let client = match backend.socket {
+        Some(socket) => TargetClient::on_socket(socket, backend.url, &shared.roots, CONNECT_TIMEOUT),
+        None => TargetClient::new(backend.url, &shared.roots, CONNECT_TIMEOUT),
+    };
+    let client = client.map_err(|error| at("server.url", &error))?;
     let proxy = ProxyConfig {
         public_url: config.public_url.parse::<Uri>().map_err(|error| at("publicUrl", &error))?,
         inject,
         // The built-in server is there to show who is calling.
-        forward_identity: config.server.forward_identity || built_in,
+        forward_identity: config.server.forward_identity || backend.built_in,
         response_deadline: Some(config.server.response_timeout.get()).filter(|timeout| !timeout.is_zero()),
     };
     let proxy = Proxy::new(proxy, client, Arc::clone(&resource), credentials.clone())

@@ -4,12 +4,12 @@
 //! MCP server's own stream, without a box around them.
 
 mod bounded;
-mod cors;
+pub mod cors;
 mod discovery;
 mod health;
 mod mcp;
 mod oauth;
-mod reply;
+pub mod reply;
 
 use std::sync::Arc;
 use std::time::Instant;

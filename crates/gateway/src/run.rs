@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct Options {
     pub version: &'static str,
     /// A socket that is already bound to `config.listen`; bound here when absent.
     pub socket: Option<TcpListener>,
+    /// A Unix socket on which the MCP server at `config.server.url` listens, in place of that URL's host: for one that runs
+    /// in the same process or pod, and is nobody else's to reach.
+    pub backend_socket: Option<PathBuf>,
     /// How often key and certificate files are looked at.
     pub watch_interval: Duration,
 }
@@ -43,7 +47,7 @@ pub struct Options {
 impl Options {
     /// Options of an ordinary process.
     pub fn new(profile: Profile, clock: SharedClock, version: &'static str) -> Self {
-        Self { profile, clock, version, socket: None, watch_interval: watch::INTERVAL }
+        Self { profile, clock, version, socket: None, backend_socket: None, watch_interval: watch::INTERVAL }
     }
 }
 
@@ -122,7 +126,7 @@ impl Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn run(config: Config, options: Options) -> Result<Running, StartError> {
-    let Options { profile, clock, version, socket, watch_interval } = options;
+    let Options { profile, clock, version, socket, backend_socket, watch_interval } = options;
     refuse_or_warn(check(&config, profile))?;
     let metrics = Arc::new(Metrics::new(version));
     let roots = Roots::load(config.egress.ca_bundle.as_deref());
@@ -141,7 +145,9 @@ pub async fn run(config: Config, options: Options) -> Result<Running, StartError
         Some((server, keys)) => Some(Embedded::new(&config, server, profile, keys, &shared, &tasks)?),
         None => None,
     };
-    let mcp = compose::mcp_door(&config, profile, &target, built_in.is_some(), embedded.as_ref(), &shared)?;
+    let backend =
+        compose::Backend { url: &target, socket: backend_socket.as_deref(), built_in: built_in.is_some() };
+    let mcp = compose::mcp_door(&config, profile, &backend, embedded.as_ref(), &shared)?;
     let store = embedded.as_ref().map(Embedded::store);
     if let Some((server, store)) = config.auth_server.as_ref().zip(store.as_ref()) {
         tracing::info!(

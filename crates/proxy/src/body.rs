@@ -11,9 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
-/// The longest request body that is kept for a second attempt.
-const MAX_KEPT: u64 = 64 * 1024;
-
 /// The body of a response: the backend's own, or ours.
 pub type ResponseBody = Either<Incoming, Full<Bytes>>;
 
@@ -28,7 +25,7 @@ pub struct Passing<B> {
 
 /// What has passed of a client's body.
 #[derive(Default)]
-pub(crate) struct Passage {
+pub struct Passage {
     frames: AtomicU64,
     kept: Option<Mutex<Kept>>,
 }
@@ -39,15 +36,16 @@ struct Kept {
 }
 
 impl Passage {
-    /// A passage that also keeps the body, if it is of known length and short. Chunks are shared, not copied.
-    pub(crate) fn keeping<B: Body>(body: &B) -> Self {
-        let kept = body.size_hint().exact().filter(|&length| length <= MAX_KEPT);
+    /// A passage that also keeps the body, if it is of known length and not longer than `longest` bytes. Chunks are shared,
+    /// not copied.
+    pub fn keeping<B: Body>(body: &B, longest: u64) -> Self {
+        let kept = body.size_hint().exact().filter(|&length| length <= longest);
         let kept = kept.map(|expected| Mutex::new(Kept { expected, chunks: Vec::new() }));
         Self { frames: AtomicU64::new(0), kept }
     }
 
     /// Whether the body is being kept.
-    pub(crate) fn keeps(&self) -> bool {
+    pub fn keeps(&self) -> bool {
         self.kept.is_some()
     }
 
@@ -57,7 +55,7 @@ impl Passage {
     }
 
     /// The whole body, if it was kept and has passed entirely.
-    pub(crate) fn replay(&self) -> Option<Full<Bytes>> {
+    pub fn replay(&self) -> Option<Full<Bytes>> {
         let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let mut whole = BytesMut::new();
         kept.chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
@@ -73,7 +71,8 @@ impl Passage {
 }
 
 impl<B> Passing<B> {
-    pub(crate) fn new(body: B, passage: Arc<Passage>) -> Self {
+    /// A body whose passage is noted in `passage`.
+    pub fn new(body: B, passage: Arc<Passage>) -> Self {
         Self { body, passage }
     }
 }
@@ -114,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_short_body_is_replayed_only_when_all_of_it_has_passed() {
         let body = Full::new(Bytes::from_static(b"hello"));
-        let passage = Arc::new(Passage::keeping(&body));
+        let passage = Arc::new(Passage::keeping(&body, 64));
         assert!(passage.replay().is_none());
         let passed = Passing::new(body, passage.clone()).collect().await.unwrap().to_bytes();
         let replayed = passage.replay().unwrap().collect().await.unwrap().to_bytes();
@@ -123,9 +122,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_is_not_kept() {
-        for (length, kept) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+        for (length, kept) in [(64, true), (65, false)] {
             let body = Full::new(Bytes::from(vec![7; length]));
-            let passage = Arc::new(Passage::keeping(&body));
+            let passage = Arc::new(Passage::keeping(&body, 64));
             Passing::new(body, passage.clone()).collect().await.unwrap();
             assert_eq!(passage.replay().is_some(), kept, "{length}");
         }

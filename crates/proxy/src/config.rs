@@ -91,7 +91,7 @@ impl Forwarded {
 }
 
 /// The backend's path with the client's query: `base` is the configured path, perhaps with a query of its own.
-pub(crate) fn backend_path(base: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
+pub fn backend_path(base: &PathAndQuery, query: Option<&str>) -> PathAndQuery {
     let Some(query) = query else { return base.clone() };
     let separator = if base.query().is_some() { '&' } else { '?' };
     // Both halves were parsed as parts of a request target, so together they are one.

@@ -25,6 +25,9 @@ use crate::identity;
 use crate::respond::Failure;
 use crate::session_binding::SessionBinding;
 
+/// The longest request body that is kept for a second attempt.
+const MAX_KEPT: u64 = 64 * 1024;
+
 /// How many backend sessions are remembered with their owners, at some 200 bytes each.
 const MAX_SESSIONS: u64 = 50_000;
 
@@ -177,7 +180,7 @@ where
         body: B,
         verified: &Verified,
     ) -> Result<Response<Incoming>, Stopped> {
-        let passage = Arc::new(Passage::keeping(&body));
+        let passage = Arc::new(Passage::keeping(&body, MAX_KEPT));
         let again = passage.keeps().then(|| head.clone());
         head.headers.insert(name.clone(), credential.header_value().clone());
         let response = self.attempt(head, body, &passage).await?;

@@ -27,7 +27,7 @@ const OURS: [&str; 3] = ["x-forwarded-", "x-real-ip", "x-thv-"];
 const BACKEND_ONLY: [HeaderName; 4] = [SET_COOKIE, WWW_AUTHENTICATE, PROXY_AUTHENTICATE, ALT_SVC];
 
 /// Leaves of a client's request only what the backend may see.
-pub(crate) fn strip_request(headers: &mut HeaderMap) {
+pub fn strip_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     for name in CLIENT_ONLY {
         headers.remove(name);
@@ -41,7 +41,7 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
 }
 
 /// Leaves of the backend's response only what the client may see.
-pub(crate) fn strip_response(headers: &mut HeaderMap) {
+pub fn strip_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     for name in BACKEND_ONLY {
         headers.remove(name);

@@ -16,7 +16,8 @@ mod identity;
 mod respond;
 mod session_binding;
 
-pub use body::{Passing, RequestBody, ResponseBody};
-pub use config::{Inject, Peer, ProxyConfig, UnusablePublicUrl};
+pub use body::{Passage, Passing, RequestBody, ResponseBody};
+pub use config::{Inject, Peer, ProxyConfig, UnusablePublicUrl, backend_path};
 pub use forward::Proxy;
 pub use guard::{GuardRefusal, HostOriginGuard};
+pub use headers::{strip_request, strip_response};

@@ -44,6 +44,15 @@ impl FromStr for Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(LevelFilter);
 
+impl Level {
+    /// Every step.
+    pub const DEBUG: Self = Self(LevelFilter::DEBUG);
+    /// What happens.
+    pub const INFO: Self = Self(LevelFilter::INFO);
+    /// What is odd.
+    pub const WARN: Self = Self(LevelFilter::WARN);
+}
+
 impl Default for Level {
     fn default() -> Self {
         Self(LevelFilter::INFO)

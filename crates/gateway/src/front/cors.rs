@@ -24,31 +24,31 @@ const USUAL_FIELDS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, mcp-protocol-version");
 
 /// Whether this is the question that a browser asks before the request itself.
-pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
+pub fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Any page may read this response.
-pub(super) fn open(headers: &mut HeaderMap) {
+pub fn open(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANYBODY);
 }
 
 /// Any page may send this request.
-pub(super) fn open_preflight(request: &HeaderMap, methods: &'static str) -> Response<ResponseBody> {
+pub fn open_preflight(request: &HeaderMap, methods: &'static str) -> Response<ResponseBody> {
     let mut response = preflight(request, methods);
     open(response.headers_mut());
     response
 }
 
 /// The page of this origin, which was found to be allowed, may read this response.
-pub(super) fn grant(headers: &mut HeaderMap, origin: HeaderValue) {
+pub fn grant(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.append(VARY, ON_ORIGIN);
 }
 
 /// The page of this origin, which was found to be allowed, may send this request.
-pub(super) fn granted_preflight(
+pub fn granted_preflight(
     request: &HeaderMap,
     methods: &'static str,
     origin: HeaderValue,

@@ -15,24 +15,24 @@ pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// A body that is already here.
-pub(super) fn full(bytes: Bytes) -> ResponseBody {
+pub fn full(bytes: Bytes) -> ResponseBody {
     Either::Right(Full::new(bytes))
 }
 
 /// The same response with a body that is already here.
-pub(super) fn ready(response: Response<Bytes>) -> Response<ResponseBody> {
+pub fn ready(response: Response<Bytes>) -> Response<ResponseBody> {
     response.map(full)
 }
 
 /// A response without a body.
-pub(super) fn empty(status: StatusCode) -> Response<ResponseBody> {
+pub fn empty(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(full(Bytes::new()));
     *response.status_mut() = status;
     response
 }
 
 /// A JSON response that nobody keeps.
-pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {
+pub fn json(status: StatusCode, value: &serde_json::Value) -> Response<ResponseBody> {
     let mut response = Response::new(full(Bytes::from(value.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -43,7 +43,7 @@ pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Re
 }
 
 /// A refusal with its stable reason code; log line and response share a correlation id.
-pub(super) fn refusal(status: StatusCode, reason: &'static str, description: &str) -> Response<ResponseBody> {
+pub fn refusal(status: StatusCode, reason: &'static str, description: &str) -> Response<ResponseBody> {
     let correlation_id = base64url(&random::bytes::<9>());
     tracing::info!(
         error.reason = reason,
@@ -60,7 +60,7 @@ pub(super) fn refusal(status: StatusCode, reason: &'static str, description: &st
 }
 
 /// There is nothing at this path.
-pub(super) fn not_found() -> Response<ResponseBody> {
+pub fn not_found() -> Response<ResponseBody> {
     json(
         StatusCode::NOT_FOUND,
         &json!({"error": "not_found", "error_description": "there is nothing at this path"}),
@@ -68,7 +68,7 @@ pub(super) fn not_found() -> Response<ResponseBody> {
 }
 
 /// The path exists, for other methods (RFC 9110 §15.5.6).
-pub(super) fn method_not_allowed(allowed: &'static str) -> Response<ResponseBody> {
+pub fn method_not_allowed(allowed: &'static str) -> Response<ResponseBody> {
     let description = format!("allowed methods: {allowed}");
     let body = json!({"error": "method_not_allowed", "error_description": description});
     let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &body);
