@@ -23,6 +23,14 @@ impl ProtocolVersion {
     pub const ALL: [Self; 5] =
         [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
+    /// The last revision whose clients open a session by `initialize`.
+    pub const LATEST_WITH_SESSIONS: Self = Self::V2025_11_25;
+
+    /// Whether each request stands alone: there is no `initialize`, and what it would say is in every request's `_meta`.
+    pub const fn is_stateless(self) -> bool {
+        matches!(self, Self::V2026_07_28)
+    }
+
     /// The revision's date, as it stands in messages and headers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,6 +73,11 @@ mod tests {
         }
         assert!(ProtocolVersion::ALL.is_sorted());
         assert!(ProtocolVersion::ALL.map(ProtocolVersion::as_str).is_sorted());
+        assert_eq!(
+            ProtocolVersion::ALL.map(ProtocolVersion::is_stateless),
+            [false, false, false, false, true]
+        );
+        assert!(!ProtocolVersion::LATEST_WITH_SESSIONS.is_stateless());
         assert_eq!("2025-6-18".parse::<ProtocolVersion>(), Err(UnknownVersion));
     }
 }
