@@ -15,8 +15,8 @@ use crate::client_authentication::{AuthMethodChoice, ClientCredentials, Credenti
 use crate::error_response::{Judgement, judge};
 
 /// The parameters that no text may repeat.
-const SECRET_PARAMETERS: [&str; 6] =
-    ["code", "code_verifier", "refresh_token", "client_secret", "client_assertion", "token"];
+const SECRET_PARAMETERS: [&str; 7] =
+    ["code", "code_verifier", "refresh_token", "client_secret", "client_assertion", "token", "subject_token"];
 
 /// An answer, and the secrets that were sent for it.
 pub(crate) struct Answer {

@@ -9,6 +9,7 @@
 //! where needed [`userinfo`]. Before the first one, this client gets to be known: [`discovery`] finds the server,
 //! [`identification`] decides who the client is there, and [`registration`] makes it known where that is the way.
 
+pub mod authorization_request;
 pub mod authorization_response;
 pub mod client_assertion;
 pub mod client_authentication;
@@ -23,6 +24,8 @@ pub mod jwks;
 mod jws_header;
 pub mod member_path;
 pub mod metadata;
+pub mod preflight;
+pub mod protected_resource;
 pub mod registration;
 pub mod revocation;
 mod server_text;

@@ -28,6 +28,11 @@ pub(crate) fn description(text: &str, repeats_secret: impl FnOnce(&str) -> bool)
         .then(|| error::description(text).chars().take(MAX_DESCRIPTION).collect())
 }
 
+/// A description as it follows a code.
+pub(crate) fn in_brackets(description: Option<&str>) -> String {
+    description.map(|text| format!(" ({text})")).unwrap_or_default()
+}
+
 /// A list of names, such as the methods that a server supports: the first few, each as a code.
 pub(crate) fn names(names: &[String]) -> String {
     const MAX_NAMES: usize = 12;

@@ -80,6 +80,19 @@ impl From<Failure> for TokenRequestError {
     }
 }
 
+/// What is exchanged for what (RFC 8693 §2.1).
+#[derive(Debug)]
+pub struct TokenExchange<'a> {
+    /// The token that is there.
+    pub subject_token: &'a SecretString,
+    /// What it is, such as `urn:ietf:params:oauth:token-type:access_token`.
+    pub subject_token_type: &'a str,
+    /// Where the new token is to be used.
+    pub audience: Option<&'a str>,
+    /// What it is to permit.
+    pub scope: Option<String>,
+}
+
 /// A token endpoint and this client there. Redirects are not followed, so nothing that is sent reaches another host.
 pub struct TokenEndpoint {
     endpoint: FormEndpoint,
@@ -130,6 +143,24 @@ impl TokenEndpoint {
         grant.extend(scope.map(|scope| ("scope", scope)));
         grant.extend_from_slice(extra);
         self.request(&grant, &self.shape.of_refresh()).await
+    }
+
+    /// Exchanges a token for another one (RFC 8693 §2).
+    ///
+    /// # Errors
+    /// [`TokenRequestError`].
+    pub async fn exchange_token(
+        &self,
+        exchange: &TokenExchange<'_>,
+    ) -> Result<TokenResponse, TokenRequestError> {
+        let mut grant = vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", exchange.subject_token.expose_secret()),
+            ("subject_token_type", exchange.subject_token_type),
+        ];
+        grant.extend(exchange.audience.map(|audience| ("audience", audience)));
+        grant.extend(exchange.scope.as_deref().map(|scope| ("scope", scope)));
+        self.request(&grant, &self.shape).await
     }
 
     async fn request(

@@ -1,7 +1,6 @@
-//! The authorization request to an upstream (RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 8707 §2.1).
+//! The authorization request to an upstream, with what its settings add.
 
-use thv_oauth::params;
-use thv_oauth::pkce::METHOD_S256;
+use thv_client::authorization_request::AuthorizationRequest as Standard;
 
 use super::provider::ProviderSettings;
 use super::{Outbound, UpstreamError, UpstreamRequest};
@@ -16,30 +15,27 @@ pub(super) struct AuthorizationRequest<'a> {
 }
 
 impl AuthorizationRequest<'_> {
-    /// Its URL. The endpoint may come from metadata, and the browser goes there: no scheme but HTTP's will do.
+    /// Its URL.
     pub(super) fn url(&self, request: &UpstreamRequest<'_>) -> Result<Outbound, UpstreamError> {
-        if !self.endpoint.starts_with("https://") && !self.endpoint.starts_with("http://") {
-            return Err(UpstreamError::unacceptable("the authorization endpoint is not an http(s) URL"));
-        }
         let provider = self.provider;
         let scope = provider.scopes.join(&provider.scope_separator);
         let configured = &provider.additional_params;
         let prompt = prompt(request, configured.get("prompt").map(String::as_str));
-        let mut pairs = vec![
-            ("response_type", "code"),
-            ("client_id", self.client_id),
-            ("redirect_uri", &provider.redirect_uri),
-            ("state", request.state),
-            ("code_challenge", request.code_challenge.as_str()),
-            ("code_challenge_method", METHOD_S256),
-        ];
-        pairs.extend((!scope.is_empty()).then_some((provider.scope_parameter.as_str(), scope.as_str())));
-        pairs.extend(provider.resource_parameter());
-        pairs.extend(self.nonce.map(|nonce| ("nonce", nonce)));
-        pairs.extend(prompt.as_deref().map(|prompt| ("prompt", prompt)));
+        let standard = Standard {
+            endpoint: self.endpoint,
+            client_id: self.client_id,
+            redirect_uri: &provider.redirect_uri,
+            state: request.state,
+            code_challenge: request.code_challenge,
+        };
+        let mut further = Vec::new();
+        further.extend((!scope.is_empty()).then_some((provider.scope_parameter.as_str(), scope.as_str())));
+        further.extend(provider.resource_parameter());
+        further.extend(self.nonce.map(|nonce| ("nonce", nonce)));
+        further.extend(prompt.as_deref().map(|prompt| ("prompt", prompt)));
         let additional = configured.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        pairs.extend(additional.filter(|(name, _)| *name != "prompt"));
-        let url = params::append_query(self.endpoint, &pairs);
+        further.extend(additional.filter(|(name, _)| *name != "prompt"));
+        let url = standard.url(further).map_err(|error| UpstreamError::unacceptable(error.to_string()))?;
         Ok(Outbound { url, client_id: Some(self.client_id.to_owned()) })
     }
 }

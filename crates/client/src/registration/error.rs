@@ -6,6 +6,8 @@ use thv_egress::EgressError;
 use thv_oauth::auth_method::AuthMethod;
 use thv_oauth::server_metadata::EndpointError;
 
+use crate::server_text;
+
 /// Why there is no registration, or why it could not be read, changed or deleted. None of the texts has a secret that was
 /// sent or received.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +73,7 @@ pub enum RegistrationError {
     #[error("the server does not know the registration or its access token any more: register anew")]
     Gone,
     /// The server refused the metadata (RFC 7591 §3.2.2).
-    #[error("the registration was refused with {error}{}", described(.description))]
+    #[error("the registration was refused with {error}{}", server_text::in_brackets(.description.as_deref()))]
     Refused {
         /// The error code.
         error: String,
@@ -132,8 +134,4 @@ impl RegistrationError {
     pub(super) fn malformed(what: impl Into<String>) -> Self {
         Self::Malformed { what: what.into() }
     }
-}
-
-fn described(description: &Option<String>) -> String {
-    description.as_ref().map(|text| format!(" ({text})")).unwrap_or_default()
 }

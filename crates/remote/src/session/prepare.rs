@@ -1,0 +1,43 @@
+//! Logging in before anything is asked of the server.
+
+use http::header::HeaderMap;
+
+use super::{Demand, Session, SharedLoginError};
+use crate::probe::probe;
+
+impl Session {
+    /// Finds out whether the server wants a login, and if it does, has the user log in now rather than in the middle of
+    /// their work. True if there is a login.
+    ///
+    /// # Errors
+    /// When the server wants a login and there is none to be had.
+    pub async fn prepare(&self) -> Result<bool, SharedLoginError> {
+        let access = self.access().await?;
+        let mut headers = HeaderMap::new();
+        if let Some(access) = &access {
+            let (name, value) = access.header();
+            headers.insert(name, value.clone());
+        }
+        match probe(&self.0.config.reach.egress, self.server_url(), headers).await {
+            Ok(probed) if probed.is_refusal() => {
+                self.obtain(Demand::Unauthorized(probed.challenge), access.as_ref()).await.map(|_| true)
+            }
+            Ok(probed) => {
+                access
+                    .as_ref()
+                    .filter(|_| !probed.status.is_server_error())
+                    .inspect(|access| self.accepted(access));
+                Ok(access.is_some())
+            }
+            // The first request will show what is wrong.
+            Err(error) => {
+                tracing::warn!(
+                    server = self.server_url(),
+                    error = thv_telemetry::chain(&error),
+                    "the server cannot be reached"
+                );
+                Ok(access.is_some())
+            }
+        }
+    }
+}
