@@ -12,16 +12,26 @@ const LAYERS: &[(&str, u8)] = &[
     ("thv-config", 1),
     ("thv-client", 2),
     ("thv-store", 2),
+    ("thv-secrets", 2),
     ("thv-telemetry", 2),
     ("thv-authserver", 3),
     ("thv-resource", 3),
     ("thv-proxy", 3),
+    ("thv-remote", 3),
+    ("thv-stdio", 3),
     ("thv-gateway", 4),
+    ("thv-workload", 4),
     ("thv", 4),
 ];
 
 /// Arrows within a layer that are meant.
-const LEVEL: &[(&str, &str)] = &[("thv", "thv-gateway"), ("thv-proxy", "thv-resource")];
+const LEVEL: &[(&str, &str)] = &[
+    ("thv", "thv-gateway"),
+    ("thv", "thv-workload"),
+    ("thv-proxy", "thv-resource"),
+    ("thv-remote", "thv-proxy"),
+    ("thv-workload", "thv-gateway"),
+];
 
 /// Packages for development: nothing that is shipped depends on them, except tests on `thv-testkit`.
 const DEVELOPMENT: &[&str] = &["thv-testkit", "thv-e2e", "thv-bench", "xtask"];

@@ -1,10 +1,16 @@
 //! What can be said on the command line.
 
+mod workload;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use thv_telemetry::logs::{Format, Level};
+
+pub(crate) use workload::{
+    Doctor, List, Login, Logs, Named, RemoteAuth, Remove, Run, Several, Start, TokenExchange,
+};
 
 /// OAuth 2.1 for MCP servers: an authorization server and gateway that real MCP clients can log in to
 #[derive(Debug, Parser)]
@@ -14,9 +20,14 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "THV_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: Format,
 
-    /// The least severe message that is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`
-    #[arg(long, global = true, env = "THV_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
-    pub(crate) log_level: Level,
+    /// The least severe message that is logged: `off`, `error`, `warn`, `info`, `debug` or `trace`; `info`, or `warn` for
+    /// commands that end by themselves
+    #[arg(long, global = true, env = "THV_LOG_LEVEL", value_name = "LEVEL")]
+    pub(crate) log_level: Option<Level>,
+
+    /// Say what is done step by step, as `--log-level debug` does
+    #[arg(short, long, global = true, conflicts_with = "log_level")]
+    pub(crate) verbose: bool,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -26,6 +37,31 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Put the authorization server and gateway in front of an MCP server
     Serve(Serve),
+    Run(Box<Run>),
+    /// Start a workload again
+    Start(Start),
+    /// Stop workloads and start them again
+    Restart(Several),
+    /// Stop workloads
+    Stop(Several),
+    /// Show all workloads
+    List(List),
+    /// Show one workload
+    Status(Named),
+    /// Show what a workload has logged
+    Logs(Logs),
+    /// Log in again, whatever is stored
+    Login(Login),
+    /// Revoke and forget a workload's login
+    Logout(Named),
+    /// Remove workloads with everything that is stored for them
+    Rm(Remove),
+    /// Print the definition of a workload as JSON, without secrets
+    Export(Named),
+    /// Show what a login at a remote MCP server would find, without logging in
+    Doctor(Box<Doctor>),
+    /// Store and remove secrets that workloads use
+    Secret(Secret),
     /// Check and write client ID metadata documents
     Cimd(Cimd),
     /// Back up, check and export a server's SQLite store
@@ -47,6 +83,23 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl Command {
+    /// What is logged when nothing else is said: a server's log is its record, and a command that talks with its user says
+    /// what matters by itself.
+    pub(crate) fn log_level(&self, verbose: bool) -> Level {
+        let served = match self {
+            Self::Serve(_) => true,
+            Self::Start(start) => start.detached,
+            _ => false,
+        };
+        match (verbose, served) {
+            (true, _) => Level::DEBUG,
+            (false, true) => Level::INFO,
+            (false, false) => Level::WARN,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +166,37 @@ pub(crate) enum StoreCommand {
     Export {
         #[command(flatten)]
         of: StoreOf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Store a secret, which is read from standard input
+    Set {
+        /// Its name
+        name: String,
+    },
+    /// Print a secret
+    Get {
+        /// Its name
+        name: String,
+    },
+    /// Print the names of all secrets
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a secret
+    Delete {
+        /// Its name
+        name: String,
     },
 }
 

@@ -4,6 +4,8 @@ use std::error::Error;
 
 use thv_config::{Problem, Problems};
 use thv_gateway::StartError;
+use thv_remote::error::LoginError;
+use thv_workload::run::RunError;
 
 /// One thing that is wrong.
 #[derive(Debug, Default)]
@@ -41,6 +43,13 @@ impl Failure {
     }
 }
 
+impl Complaint {
+    /// Message and causes, for where there is one line.
+    pub(crate) fn one_line(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
+    }
+}
+
 impl From<&Problem> for Complaint {
     fn from(problem: &Problem) -> Self {
         let message = match problem.path.as_str() {
@@ -54,6 +63,30 @@ impl From<&Problem> for Complaint {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self(problems.iter().filter(|problem| problem.is_error()).map(Complaint::from).collect())
+    }
+}
+
+impl Failure {
+    /// A login that failed, with what can be done about it.
+    pub(crate) fn from_login(error: &LoginError) -> Self {
+        let failure = Self::from_error(error);
+        match error.hint() {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Configuration(problems) => problems.into(),
+            RunError::Gateway(error) => error.into(),
+            other => {
+                let failure = Self::from_error(&other);
+                if let Some(hint) = other.hint() { failure.with_hint(hint) } else { failure }
+            }
+        }
     }
 }
 

@@ -22,6 +22,12 @@ pub(crate) fn failure(failure: &Failure) {
     failure.0.iter().for_each(|complaint| say("error", "31", complaint));
 }
 
+/// Says something.
+pub(crate) fn talk(text: &str) {
+    // There is nobody left to tell when standard error is gone.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Says what is odd.
 pub(crate) fn warning(problem: &Problem) {
     say("warning", "33", &Complaint::from(problem));
@@ -37,8 +43,7 @@ fn say(label: &str, color: &str, complaint: &Complaint) {
     if let Some(hint) = &complaint.hint {
         text.push_str(&format!("  hint: {}\n", hint.replace('\n', "\n    ")));
     }
-    // There is nobody left to tell when standard error is gone.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    talk(&text);
 }
 
 fn stderr_has_color() -> bool {

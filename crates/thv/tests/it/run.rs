@@ -1,4 +1,6 @@
-use std::process::{Command, Output};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 /// What a run of `thv` left behind.
 pub(crate) struct Run {
@@ -16,7 +18,27 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// Runs `thv` to its end.
 pub(crate) fn thv(arguments: &[&str]) -> Run {
-    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    Run::of(command(arguments).output().unwrap())
+}
+
+/// Runs `thv` as the user whose home is here, who keeps secrets in a file, and types `input`.
+pub(crate) fn thv_at(home: &Path, arguments: &[&str], input: &str) -> Run {
+    let mut child = command(arguments)
+        .env("HOME", home)
+        .env("TOOLHIVE_SECRETS_PROVIDER", "encrypted")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that wants no input may have ended before it is written.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Run::of(child.wait_with_output().unwrap())
+}
+
+impl Run {
+    fn of(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
 }
