@@ -99,8 +99,7 @@ impl Callback {
                 })?;
                 return Ok(Self::at(door, own, deliveries, shared));
             }
-            // Who has the lock may not listen yet, or not any more: a browser must not be sent there.
-            if relay::is_served(port).await {
+            if PortLock::is_announced(shared, port) {
                 let follower = Follower::bind(shared, port, own).map_err(failed)?;
                 let post = Arc::new(Post::waiting());
                 let task = tokio::spawn(follower.serve(Arc::clone(&post)));
@@ -130,13 +129,9 @@ impl Callback {
         redirect_uri(self.port)
     }
 
-    /// The next response that the browser brings.
-    pub async fn next(&mut self) -> Delivery {
-        match self.deliveries.recv().await {
-            Some(delivery) => delivery,
-            // The task ends only with this.
-            None => std::future::pending().await,
-        }
+    /// The next response that the browser brings; none when another program has taken the port in the meantime.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.recv().await
     }
 }
 

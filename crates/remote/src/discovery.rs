@@ -150,9 +150,9 @@ impl Discovery<'_> {
         &self,
         challenge: Option<&ReceivedChallenge>,
     ) -> Result<Option<FoundResource>, DiscoveryError> {
-        let Reach { egress, allow_http } = self.reach;
+        let (egress, allow_http) = (self.reach.egress(), &self.reach.allow_http);
         let named = challenge.and_then(ReceivedChallenge::resource_metadata);
-        let found = protected_resource::discover(egress, self.server_url, named, *allow_http).await;
+        let found = protected_resource::discover(&egress, self.server_url, named, *allow_http).await;
         match found {
             Ok(found) => {
                 let url = found.as_ref().map(|found| found.url.as_str());
@@ -209,7 +209,7 @@ impl Discovery<'_> {
         issuer: &str,
         source: Source,
     ) -> Result<Arc<AuthorizationServerMetadata>, DiscoveryError> {
-        let Reach { egress, allow_http } = self.reach.clone();
+        let (egress, allow_http) = (self.reach.egress(), self.reach.allow_http);
         let metadata = MetadataSource::new(egress, issuer.to_owned(), allow_http, Arc::clone(self.clock));
         let metadata = metadata.load().await;
         let metadata =
@@ -228,7 +228,7 @@ impl Discovery<'_> {
         let server = ResourceIndicator::parse(self.server_url);
         let origin = server.map(|server| server.origin().to_owned()).unwrap_or_default();
         let failed = |source| DiscoveryError::Metadata { issuer: origin.clone(), source };
-        let Reach { egress, allow_http } = self.reach.clone();
+        let (egress, allow_http) = (self.reach.egress(), self.reach.allow_http);
         // The place is known, not whether the issuer is written with a slash at the end.
         let place = format!("{origin}/.well-known/oauth-authorization-server");
         let url = DiscoveryUrl::parse(&place, allow_http).map_err(|_| DiscoveryError::Incomplete {

@@ -178,6 +178,15 @@ pub enum LoginError {
         /// The authorization server.
         issuer: String,
     },
+    /// A token exchange wants the login's ID token.
+    #[error("the token exchange wants an ID token, and the authorization server issued none")]
+    NoIdToken,
+    /// There is nobody who could log in.
+    #[error("a login is needed, and nobody is here to log in: no browser could be opened")]
+    Unattended,
+    /// Nobody logs in with a static bearer token.
+    #[error("this workload has a bearer token of its own and no login")]
+    BearerConfigured,
     /// A static bearer token was refused.
     #[error("the server refused the configured bearer token")]
     BearerRefused,
@@ -249,8 +258,22 @@ impl LoginError {
             Self::TokenRefused { .. } => {
                 "ask the server's operator: it may want another scope (--remote-auth-scopes) or resource (--remote-auth-resource)".to_owned()
             }
-            Self::BearerRefused => "get a new token and restart with --remote-auth-bearer-token-file".to_owned(),
-            Self::LoggedOut | Self::Ended { .. } => "log in again with `thv login`".to_owned(),
+            Self::BearerRefused | Self::BearerConfigured => {
+                "remove the workload and run it again with a new token (--remote-auth-bearer-token-file)".to_owned()
+            }
+            Self::LoggedOut | Self::Ended { .. } | Self::Unattended => "log in with `thv login`".to_owned(),
+            Self::NoIdToken => {
+                "ask for the scope `openid` (--remote-auth-scopes), or exchange the access token".to_owned()
+            }
+            Self::RequestRefused { .. } => {
+                "--remote-auth-scopes, --remote-auth-resource and --remote-auth-callback-port change what is asked for".to_owned()
+            }
+            Self::Response(ResponseError::Refused { .. }) | Self::Interrupted => {
+                "log in again with `thv login`".to_owned()
+            }
+            Self::Listen(_) => "a firewall or a sandbox may forbid it; --remote-auth-callback-port chooses a port".to_owned(),
+            Self::Keep { .. } => "TOOLHIVE_SECRETS_PROVIDER chooses another place for secrets".to_owned(),
+            Self::Exchange { .. } => "check the --token-exchange options".to_owned(),
             Self::BackingOff { source, .. } => {
                 const AT_ONCE: &str = "`thv login` tries again at once";
                 source.hint().map_or(AT_ONCE.to_owned(), |hint| format!("{hint}; {AT_ONCE}"))

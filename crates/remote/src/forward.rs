@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, StatusCode, Version};
@@ -33,8 +33,6 @@ pub struct Forward<B = Incoming> {
     client: TargetClient<RequestBody<B>>,
     path: PathAndQuery,
     session: Session,
-    /// Added to every request.
-    headers: HeaderMap,
 }
 
 /// A request that may be sent more than once.
@@ -48,15 +46,15 @@ impl<B> Forward<B>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    /// To the server of `session`; every request also has the fields of `headers`.
+    /// To the server of `session`.
     ///
     /// # Errors
     /// When the server's URL cannot be dialled.
-    pub fn new(session: Session, roots: &Roots, headers: HeaderMap) -> Result<Self, InvalidTarget> {
+    pub fn new(session: Session, roots: &Roots) -> Result<Self, InvalidTarget> {
         let client = TargetClient::new(session.server_url(), roots, CONNECT_TIMEOUT)?;
         let path = client.uri().path_and_query().cloned();
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Self { client, path, session, headers })
+        Ok(Self { client, path, session })
     }
 
     /// Passes a request on, and returns as soon as the response begins. A server that wants another token gets one: the
@@ -99,7 +97,7 @@ where
             match self.session.obtain(demand, access.as_ref()).await {
                 Ok(obtained) => access = Some(obtained),
                 // The server's own words are the best there are.
-                Err(error) if is_step_up && matches!(*error, LoginError::ScopeRefused { .. }) => {
+                Err(error) if is_step_up && is_about_scope(&error) => {
                     return answer(response);
                 }
                 Err(error) => return no_login(&error),
@@ -112,7 +110,7 @@ where
     fn rewrite(&self, mut head: Parts) -> Parts {
         strip_request(&mut head.headers);
         head.headers.remove(ORIGIN);
-        for (name, value) in &self.headers {
+        for (name, value) in self.session.headers() {
             head.headers.insert(name, value.clone());
         }
         head.uri = backend_path(&self.path, head.uri.query()).into();
@@ -121,8 +119,9 @@ where
     }
 
     fn unreachable(&self, error: &(dyn Error + 'static)) -> Response<ResponseBody> {
-        let description =
-            format!("{} cannot be reached: {}", self.session.server_url(), thv_telemetry::chain(error));
+        // The query may be somebody's key.
+        let server = self.session.server_url().split('?').next().unwrap_or_default();
+        let description = format!("{server} cannot be reached: {}", thv_telemetry::chain(error));
         tracing::warn!("{description}");
         own(StatusCode::BAD_GATEWAY, "server_unreachable", &description)
     }
@@ -206,4 +205,9 @@ fn own(status: StatusCode, reason: &str, description: &str) -> Response<Response
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether there is no other token, so that what the server says of this one stands.
+fn is_about_scope(error: &LoginError) -> bool {
+    matches!(error, LoginError::ScopeRefused { .. } | LoginError::BearerRefused)
 }

@@ -161,7 +161,7 @@ impl Login<'_> {
         let first = Asked::new(identity.clone(), redirect_uri.clone(), random::token(), scope);
         self.ui.show(Progress::Step("asking whether the server accepts this client"));
         let url = first.url(found, self.settings)?;
-        let said = preflight(&self.reach.egress, &url, &first.redirect_uri).await;
+        let said = preflight(&self.reach.egress(), &url, &first.redirect_uri).await;
         if let Some(query) = judge(said, first.identity.kind, address)? {
             tracing::debug!("the authorization endpoint answered at once, without a browser");
             let grant = self.redeem(found, &first, &query).await?;

@@ -40,7 +40,7 @@ pub(crate) async fn register(
 ) -> Result<StoredRegistration, LoginError> {
     let endpoint = server.registration_endpoint.as_deref().unwrap_or_default();
     let request = request(redirect_uri, scope, method(server));
-    let registered = registration::register(&reach.egress, endpoint, None, &request).await;
+    let registered = registration::register(&reach.egress(), endpoint, None, &request).await;
     let registration =
         registered.map_err(|source| LoginError::Registration { issuer: server.issuer.clone(), source })?;
     tracing::info!(issuer = server.issuer, client.id = registration.client_id, "registered dynamically");
@@ -55,7 +55,7 @@ pub(crate) async fn renew(reach: &Reach, clock: &SharedClock, stored: &StoredReg
     let registered = stored.registration();
     let scope = registered.scope.as_deref().unwrap_or_default();
     let request = request(&stored.redirect_uri, scope, registered.token_endpoint_auth_method);
-    match registration::update(&reach.egress, &registered, &request, reach.allow_http).await {
+    match registration::update(&reach.egress(), &registered, &request, reach.allow_http).await {
         Ok(renewed) => {
             tracing::info!(client.id = renewed.client_id, "the registration was renewed");
             Standing::Renewed(StoredRegistration::new(&renewed, &stored.redirect_uri))

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use http::header::HeaderMap;
 use secrecy::SecretString;
 use thv_clock::SharedClock;
 use thv_oauth::received_challenge::ReceivedChallenge;
@@ -41,6 +42,8 @@ pub struct SessionConfig {
     pub settings: AuthSettings,
     /// The secret of a client that was registered by hand.
     pub client_secret: Option<SecretString>,
+    /// Fields that every request to the server has besides its token: some servers know their users by these alone.
+    pub headers: HeaderMap,
     /// A token that the user has, in place of all logins.
     pub bearer_token: Option<SecretString>,
     /// An exchange of the login's token, with its client's secret.
@@ -166,6 +169,11 @@ impl Session {
     /// How the login stands, and how it changes.
     pub fn state(&self) -> watch::Receiver<AuthState> {
         self.0.state.subscribe()
+    }
+
+    /// The fields that every request to the server has besides its token.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.config.headers
     }
 
     /// The remote server's URL.

@@ -118,7 +118,7 @@ pub async fn survey(
     reach: &Reach,
     clock: &SharedClock,
 ) -> Survey {
-    let answer = probe(&reach.egress, server_url, http::HeaderMap::new()).await.map(Answer::of);
+    let answer = probe(&reach.egress(), server_url, http::HeaderMap::new()).await.map(Answer::of);
     let challenge = answer.as_ref().ok().and_then(|answer| answer.challenge.clone());
     let known = credentials.known_at().collect();
     let discovery = Discovery { server_url, settings, reach, clock, logged_in: None, known };
@@ -157,7 +157,7 @@ async fn lookups(
     let named = challenge.and_then(ReceivedChallenge::resource_metadata);
     let mut places = Vec::new();
     let resource =
-        protected_resource::search(&reach.egress, server_url, named, reach.allow_http, &mut places).await;
+        protected_resource::search(&reach.egress(), server_url, named, reach.allow_http, &mut places).await;
     let mut lookups: Vec<Lookup> = places.into_iter().map(Lookup::from).collect();
     let servers = resource.ok().flatten().map(|found| found.metadata.authorization_servers);
     let candidates = match (&settings.issuer, servers) {
@@ -222,7 +222,7 @@ async fn ask(
         Ok(url) => url,
         Err(error) => return Verdict::Answered(Some(error)),
     };
-    match preflight(&reach.egress, &url, &asked.redirect_uri).await {
+    match preflight(&reach.egress(), &url, &asked.redirect_uri).await {
         Preflight::Open => Verdict::Accepted,
         Preflight::Answered(query) => {
             let response = authorization_response::code(&found.server, &asked.state, &query);

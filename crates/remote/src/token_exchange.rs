@@ -7,6 +7,7 @@ use thv_client::client_authentication::{AuthMethodChoice, ClientCredentials};
 use thv_client::token_request::{TokenEndpoint, TokenExchange, TokenRequestError};
 use thv_client::token_response::{TokenResponse, TokenResponseShape};
 
+use crate::credentials::Grant;
 use crate::reach::Reach;
 
 /// How the login's token is exchanged. The client's secret is kept apart.
@@ -41,6 +42,14 @@ impl TokenExchangeSettings {
         self.header_name.as_deref().and_then(|name| name.parse().ok()).unwrap_or(AUTHORIZATION)
     }
 
+    /// The token of the login that is exchanged, if the login has it.
+    pub(crate) fn subject_of<'g>(&self, grant: &'g Grant) -> Option<&'g SecretString> {
+        match self.subject_token_type.as_deref() {
+            Some(kind) if kind.ends_with("id_token") => grant.id_token.as_ref(),
+            _ => Some(&grant.access_token),
+        }
+    }
+
     /// Exchanges `subject_token`.
     pub(crate) async fn exchange(
         &self,
@@ -55,7 +64,7 @@ impl TokenExchangeSettings {
             method: AuthMethodChoice::Unknown,
         };
         let endpoint =
-            TokenEndpoint::new(reach.egress.clone(), self.url.clone(), client, TokenResponseShape::Lenient);
+            TokenEndpoint::new(reach.egress(), self.url.clone(), client, TokenResponseShape::Lenient);
         let kind = self.subject_token_type.as_deref().unwrap_or("access_token");
         let subject_token_type = match kind.contains(':') {
             true => kind.to_owned(),

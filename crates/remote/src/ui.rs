@@ -58,6 +58,11 @@ pub trait Ui: Send + Sync + 'static {
     /// The next thing that the user says; never, where nobody can say anything. Dropped when the login is over.
     async fn input(&self) -> Input;
 
+    /// Whether somebody is there who could do without a browser: read a URL, and paste what it led to.
+    fn is_attended(&self) -> bool {
+        true
+    }
+
     /// The process that listens on a port of this machine, for a message.
     fn who_listens(&self, port: u16) -> Option<String>;
 }

@@ -32,6 +32,9 @@ impl Door {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(_) => None,
         };
+        if let Some(lock) = &lock {
+            lock.announce()?;
+        }
         Ok(Self { port, v4, v6, _lock: lock })
     }
 

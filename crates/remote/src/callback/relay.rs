@@ -6,15 +6,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::net::Ipv4Addr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use thv_jose::digest::{base64url, sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
 use super::door::{Door, Post};
@@ -31,10 +30,16 @@ const HANDING: Duration = Duration::from_secs(5);
 /// How often a process that waits looks whether the one that has the port has ended. A browser that comes in between is
 /// refused.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
+/// How often a port is tried that has become free, and that another program may have taken.
+const ATTEMPTS: u32 = 20;
+
+/// What the file of a port's lock says while its holder listens. Who has the lock may not listen yet, or not any more, and
+/// another program may: a browser must not be sent there.
+const LISTENING: &[u8] = b"listening";
 
 /// Held by the process that listens on a port, for as long as it lives.
 pub(super) struct PortLock {
-    _file: File,
+    file: File,
 }
 
 impl PortLock {
@@ -43,13 +48,37 @@ impl PortLock {
         DirBuilder::new().recursive(true).mode(0o700).create(shared)?;
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let file = options.open(shared.join(format!("port-{port}.lock")))?;
+        let file = options.open(lock_path(shared, port))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => {
+                file.set_len(0)?;
+                Ok(Some(Self { file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+
+    /// Says that its holder listens.
+    pub(super) fn announce(&self) -> io::Result<()> {
+        self.file.write_all_at(LISTENING, 0)
+    }
+
+    /// Whether the holder has said that it listens.
+    pub(super) fn is_announced(shared: &Path, port: u16) -> bool {
+        std::fs::read(lock_path(shared, port)).is_ok_and(|text| text == LISTENING)
+    }
+}
+
+impl Drop for PortLock {
+    fn drop(&mut self) {
+        // The lock goes with the file; until the next holder listens, nobody does.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn lock_path(shared: &Path, port: u16) -> PathBuf {
+    shared.join(format!("port-{port}.lock"))
 }
 
 /// A process that gets its response from the one that has the port, and takes over when that one ends.
@@ -77,31 +106,30 @@ impl Follower {
         Ok(Self { shared: shared.to_owned(), port, own, socket, path: SocketFile(path) })
     }
 
-    /// Takes what is passed on, and then the port, when its process has ended.
+    /// Takes what is passed on, and then the port, when its process has ended. It ends where another program is quicker.
     pub(super) async fn serve(self, post: Arc<Post>) {
-        loop {
+        let mut in_vain = 0;
+        while in_vain < ATTEMPTS {
             tokio::select! {
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, _)) => drop(tokio::spawn(take(stream, self.own.clone()))),
                     Err(_) => tokio::time::sleep(LOOK).await,
                 },
                 () = tokio::time::sleep(LOOK) => {
-                    if let Ok(Some(lock)) = PortLock::try_take(&self.shared, self.port)
-                        && let Ok(door) = Door::on(self.port, Some(lock)).await
-                    {
-                        drop(self.path);
-                        post.take_over(door);
-                        return Server { port: self.port, own: self.own, shared: self.shared }.serve(post).await;
+                    let Ok(Some(lock)) = PortLock::try_take(&self.shared, self.port) else { continue };
+                    match Door::on(self.port, Some(lock)).await {
+                        Ok(door) => {
+                            drop(self.path);
+                            post.take_over(door);
+                            let server = Server { port: self.port, own: self.own, shared: self.shared };
+                            return server.serve(post).await;
+                        }
+                        Err(_) => in_vain += 1,
                     }
                 }
             }
         }
     }
-}
-
-/// Whether anybody listens on a port of this machine.
-pub(super) async fn is_served(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()
 }
 
 /// Takes a query from the process that has the port.

@@ -45,6 +45,9 @@ pub struct Grant {
     /// The refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "exposed_option")]
     pub refresh_token: Option<SecretString>,
+    /// The ID token of the login (OpenID Connect Core §3.1.3.3), for a token exchange that wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "exposed_option")]
+    pub id_token: Option<SecretString>,
 }
 
 impl Grant {
@@ -67,6 +70,11 @@ impl Grant {
     /// Whether the access token can still be used.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+
+    /// Whether it is good for a request without the user: as it is, or after a renewal.
+    pub(crate) fn is_of_use(&self, now: Timestamp) -> bool {
+        self.is_fresh(now) || self.refresh_token.is_some()
     }
 
     /// Whether the access token should be renewed.

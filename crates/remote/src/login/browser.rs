@@ -76,7 +76,11 @@ impl Login<'_> {
     ) -> Result<Grant, Ended> {
         let within = self.settings.login_timeout();
         let open = || !self.settings.skip_browser && self.ui.open_browser(url);
-        self.ui.show(Progress::LogIn { url, opened: open(), within });
+        let opened = open();
+        if !opened && !self.ui.is_attended() {
+            return Err(LoginError::Unattended.into());
+        }
+        self.ui.show(Progress::LogIn { url, opened, within });
         let deadline = Instant::now() + within;
         let mut tick = interval(Duration::from_secs(1));
         // Asked for once: a terminal must not lose what was typed so far.
@@ -84,6 +88,7 @@ impl Login<'_> {
         loop {
             tokio::select! {
                 delivery = callback.next() => {
+                    let Some(delivery) = delivery else { return Err(self.port_taken(callback.port()).into()) };
                     if let Some(outcome) = self.delivered(delivery, found, asked).await {
                         return outcome;
                     }

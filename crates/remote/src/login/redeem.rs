@@ -22,7 +22,7 @@ impl Login<'_> {
         let code = authorization_response::code(&found.server, &asked.state, query).map_err(response)?;
         self.ui.show(Progress::Step("redeeming the authorization code"));
         let endpoint = TokenEndpoint::new(
-            self.reach.egress.clone(),
+            self.reach.egress(),
             found.token_endpoint().to_owned(),
             asked.identity.client.clone(),
             TokenResponseShape::Lenient,
@@ -55,6 +55,7 @@ impl Login<'_> {
             issued_at: now,
             expires_at: tokens.expires_in.map(|lifetime| now + lifetime),
             refresh_token: tokens.refresh_token,
+            id_token: tokens.id_token,
         }
     }
 }

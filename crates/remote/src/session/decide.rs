@@ -53,7 +53,9 @@ impl Work {
             Demand::Unauthorized(challenge) => self.unauthorized(config, challenge, used).await,
             Demand::InsufficientScope(challenge) => self.step_up(config, &challenge).await,
             Demand::Login => {
-                let challenge = probe::challenge(&config.reach.egress, &config.server_url).await;
+                let challenge =
+                    probe::challenge(&config.reach.egress(), &config.server_url, config.headers.clone())
+                        .await;
                 let found = self.discover(config, challenge.as_ref(), true).await?;
                 let scope = self.wanted_scope(config, &found, challenge.as_ref());
                 self.plan(config, found, scope, true)
@@ -77,7 +79,8 @@ impl Work {
         }
         config.ui.show(Progress::Step("looking for the authorization server"));
         // The server's challenge may be the only place that names its metadata.
-        let challenge = probe::challenge(&config.reach.egress, &config.server_url).await;
+        let challenge =
+            probe::challenge(&config.reach.egress(), &config.server_url, config.headers.clone()).await;
         let found = self.discover(config, challenge.as_ref(), false).await?;
         let scope = self.wanted_scope(config, &found, challenge.as_ref());
         self.plan(config, found, scope, false)

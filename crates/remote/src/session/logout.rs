@@ -57,7 +57,7 @@ impl super::work::Work {
         let url = grant.revocation_endpoint.clone();
         let url = url.ok_or_else(|| "the authorization server has no revocation endpoint".to_owned())?;
         let client = self.client_of(config, grant);
-        let endpoint = RevocationEndpoint::new(config.reach.egress.clone(), url, client);
+        let endpoint = RevocationEndpoint::new(config.reach.egress(), url, client);
         let tokens: [(Option<&SecretString>, _); 2] = [
             (grant.refresh_token.as_ref(), TokenTypeHint::RefreshToken),
             (Some(&grant.access_token), TokenTypeHint::AccessToken),
@@ -80,7 +80,7 @@ async fn delete_registrations(config: &SessionConfig, credentials: &Credentials)
             continue;
         }
         let deleted =
-            registration::delete(&config.reach.egress, &registration, config.reach.allow_http).await;
+            registration::delete(&config.reach.egress(), &registration, config.reach.allow_http).await;
         if let Err(error) = deleted {
             left.push(format!("{issuer}: {}", thv_telemetry::chain(&error)));
         }

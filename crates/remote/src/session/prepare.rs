@@ -1,7 +1,5 @@
 //! Logging in before anything is asked of the server.
 
-use http::header::HeaderMap;
-
 use super::{Demand, Session, SharedLoginError};
 use crate::probe::probe;
 
@@ -13,12 +11,12 @@ impl Session {
     /// When the server wants a login and there is none to be had.
     pub async fn prepare(&self) -> Result<bool, SharedLoginError> {
         let access = self.access().await?;
-        let mut headers = HeaderMap::new();
+        let mut headers = self.0.config.headers.clone();
         if let Some(access) = &access {
             let (name, value) = access.header();
             headers.insert(name, value.clone());
         }
-        match probe(&self.0.config.reach.egress, self.server_url(), headers).await {
+        match probe(&self.0.config.reach.egress(), self.server_url(), headers).await {
             Ok(probed) if probed.is_refusal() => {
                 self.obtain(Demand::Unauthorized(probed.challenge), access.as_ref()).await.map(|_| true)
             }

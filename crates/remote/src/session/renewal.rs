@@ -46,7 +46,7 @@ impl Work {
         let Some(grant) = self.usable_grant(config).cloned() else { return Ok(Refreshed::No) };
         let Some(refresh_token) = grant.refresh_token.clone() else { return Ok(Refreshed::No) };
         let endpoint = TokenEndpoint::new(
-            config.reach.egress.clone(),
+            config.reach.egress(),
             grant.token_endpoint.clone(),
             self.client_of(config, &grant),
             TokenResponseShape::Lenient,
@@ -56,15 +56,17 @@ impl Work {
         match endpoint.refresh(&refresh_token, None, &extra).await {
             Ok(tokens) => {
                 let now = config.clock.now();
+                let replaced = grant.clone();
                 self.credentials.grant = Some(Grant {
                     access_token: tokens.access_token,
                     issued_at: now,
                     expires_at: tokens.expires_in.map(|lifetime| now + lifetime),
                     refresh_token: tokens.refresh_token.or(grant.refresh_token.clone()),
+                    id_token: tokens.id_token.or(grant.id_token.clone()),
                     scope: tokens.scope.or(grant.scope.clone()),
                     ..grant
                 });
-                self.save_renewed(config).await;
+                self.save_renewed(config, Some(replaced)).await;
                 Ok(Refreshed::Renewed)
             }
             Err(TokenRequestError::Refused { error }) => self.refresh_refused(config, &grant, &error).await,
@@ -111,7 +113,8 @@ impl Work {
         let Some(stored) = self.credentials.registrations.get(&issuer) else { return };
         if let Standing::Renewed(renewed) = renew(&config.reach, &config.clock, stored).await {
             self.credentials.registrations.insert(issuer, renewed);
-            self.save_renewed(config).await;
+            let kept = self.credentials.grant.clone();
+            self.save_renewed(config, kept).await;
         }
     }
 

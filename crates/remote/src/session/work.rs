@@ -14,11 +14,18 @@ use crate::credentials::{Credentials, Grant, IdentityKind, Turn};
 use crate::error::LoginError;
 use crate::ui::Progress;
 
+/// A renewal that is known here alone.
+struct Unsaved {
+    /// The tokens before it.
+    replaced: Option<Grant>,
+}
+
 /// What renewals know of each other.
 pub(super) struct Work {
     pub(super) credentials: Credentials,
-    /// That the last renewal could not be written: then what is known here is newer than what is kept.
-    unsaved: bool,
+    /// Set when the last renewal could not be written: the tokens that it replaced. As long as these are what is kept, what
+    /// is known here is newer.
+    unsaved: Option<Unsaved>,
     failure: Option<SharedLoginError>,
     pub(super) pace: Pace,
 }
@@ -26,7 +33,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) async fn load(config: &SessionConfig) -> Result<Self, LoginError> {
         let credentials = load(config).await?;
-        Ok(Self { credentials, unsaved: false, failure: None, pace: Pace::default() })
+        Ok(Self { credentials, unsaved: None, failure: None, pace: Pace::default() })
     }
 
     /// Starts afresh with what is kept, unless that is older than what is known here.
@@ -77,7 +84,8 @@ impl Work {
         match (&self.failure, self.usable_grant(config)) {
             (Some(failure), _) if failure.is_temporary() => AuthState::Retrying,
             (Some(_), _) => AuthState::Unauthenticated,
-            (None, Some(_)) => AuthState::Authenticated,
+            (None, Some(grant)) if grant.is_of_use(config.clock.now()) => AuthState::Authenticated,
+            (None, Some(_)) => AuthState::Unauthenticated,
             (None, None) if self.credentials.logged_out => AuthState::Unauthenticated,
             (None, None) if config.bearer_token.is_some() => AuthState::Authenticated,
             (None, None) => AuthState::NotNeeded,
@@ -121,8 +129,12 @@ impl Work {
         state: &watch::Sender<AuthState>,
     ) -> Result<Access, LoginError> {
         if config.bearer_token.is_some() {
-            return Err(LoginError::BearerRefused);
+            return Err(match demand {
+                Demand::Login => LoginError::BearerConfigured,
+                _ => LoginError::BearerRefused,
+            });
         }
+        config.reach.settle().await;
         let turn = turn(config).await?;
         let explicit = matches!(demand, Demand::Login);
         let next = match self.sync(config).await? {
@@ -144,11 +156,15 @@ impl Work {
 
     /// Reads what is kept again; whether it holds other, usable tokens than those known here.
     pub(super) async fn sync(&mut self, config: &SessionConfig) -> Result<bool, LoginError> {
-        if self.unsaved {
-            self.unsaved = self.save(config).await.is_err();
+        let kept = load(config).await?;
+        if let Some(Unsaved { replaced }) = self.unsaved.take()
+            && is_still_kept(replaced.as_ref(), &kept)
+        {
+            if self.save(config).await.is_err() {
+                self.unsaved = Some(Unsaved { replaced });
+            }
             return Ok(false);
         }
-        let kept = load(config).await?;
         let old = std::mem::replace(&mut self.credentials, kept);
         let fresh = self.usable_grant(config).filter(|grant| grant.is_fresh(config.clock.now()));
         Ok(match (fresh, &old.grant) {
@@ -167,7 +183,8 @@ impl Work {
             return Access::bearer(name, &grant.access_token, grant.issued_at, grant.expires_at, origin)
                 .map_err(unusable);
         };
-        let exchanged = exchange.exchange(&config.reach, secret.as_ref(), &grant.access_token).await;
+        let subject = exchange.subject_of(grant).ok_or(LoginError::NoIdToken)?;
+        let exchanged = exchange.exchange(&config.reach, secret.as_ref(), subject).await;
         let exchanged =
             exchanged.map_err(|source| LoginError::Exchange { url: exchange.url.clone(), source })?;
         let now = config.clock.now();
@@ -188,12 +205,23 @@ impl Work {
 
     /// Writes tokens that only exist here. Where that fails they are used all the same, and written the next time: the old ones
     /// are of no use any more.
-    pub(super) async fn save_renewed(&mut self, config: &SessionConfig) {
+    pub(super) async fn save_renewed(&mut self, config: &SessionConfig, replaced: Option<Grant>) {
+        // Of several renewals in a row, the first one's old tokens are what is kept.
+        let replaced = self.unsaved.take().map_or(replaced, |unsaved| unsaved.replaced);
         if let Err(error) = self.save(config).await {
             let error = thv_telemetry::chain(&error);
             tracing::warn!(server = config.server_url, error, "renewed tokens are not kept yet");
-            self.unsaved = true;
+            self.unsaved = Some(Unsaved { replaced });
         }
+    }
+}
+
+/// Whether what is kept still has the tokens that a renewal has replaced: then nobody has logged in or out since.
+fn is_still_kept(replaced: Option<&Grant>, kept: &Credentials) -> bool {
+    match (replaced, &kept.grant) {
+        (Some(replaced), Some(kept)) => kept.same_tokens(replaced),
+        (None, None) => true,
+        _ => false,
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn of(reach: &Reach, issuer: &str) -> Vec<Lookup> {
 
 async fn look(reach: &Reach, issuer: &str, url: &str) -> Lookup {
     let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-    let found = match reach.egress.get(url, headers, LIMITS).await {
+    let found = match reach.egress().get(url, headers, LIMITS).await {
         Ok(response) => read(&response, issuer),
         Err(error) => Err(thv_telemetry::chain(&error)),
     };

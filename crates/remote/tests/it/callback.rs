@@ -20,7 +20,7 @@ pub(crate) async fn get(url: &str) -> Page {
 
 /// Waits for one response, says that it was a login, and gives it.
 pub(crate) async fn accept(mut callback: Callback) -> String {
-    let delivery = within(callback.next()).await;
+    let delivery = within(callback.next()).await.unwrap();
     let query = delivery.query.clone();
     delivery.answer(Outcome::LoggedIn("https://mcp.example".to_owned())).await;
     query
@@ -53,7 +53,7 @@ async fn cl_50_the_page_runs_nothing_but_its_own_and_closes_itself() {
         let mut callback = Callback::bind(0, "s", dir.path()).await.unwrap();
         let url = format!("http://127.0.0.1:{}/callback?state=s", callback.port());
         let browser = tokio::spawn(async move { get(&url).await });
-        within(callback.next()).await.answer(outcome).await;
+        within(callback.next()).await.unwrap().answer(outcome).await;
         let page = browser.await.unwrap();
         let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         for directive in

@@ -322,8 +322,8 @@ async fn cl_11_a_server_on_the_internet_leads_to_nothing_on_this_machine() {
         (&world.mcp.url(), false, true),
     ] {
         let settings = AuthSettings { insecure_allow_http: insecure, ..AuthSettings::default() };
-        let reach = Reach::of(server, &settings, &roots).await;
-        let got = reach.egress.get(&world.idp.server.url(RFC8414), http::HeaderMap::new(), limits).await;
+        let reach = Reach::of(server, &settings, None, &roots).await;
+        let got = reach.egress().get(&world.idp.server.url(RFC8414), http::HeaderMap::new(), limits).await;
         assert_eq!(got.is_ok(), reached, "{server}");
     }
 }

@@ -85,12 +85,27 @@ async fn the_servers_cookies_and_challenges_stay_behind() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_its_users_by_a_header_field_wants_no_login() {
+    let world = World::start().await;
+    world.mcp.on(|request, _| {
+        let known = request.header("x-api-key") == Some("k");
+        Some(if known { page(200, "text/plain", "hello") } else { page(401, "text/plain", "") })
+    });
+    let mut config = world.config().await;
+    config.headers =
+        HeaderMap::from_iter([(HeaderName::from_static("x-api-key"), HeaderValue::from_static("k"))]);
+    let process = world.process_of(config).await;
+    assert!(!process.session.prepare().await.unwrap(), "no login is made");
+    assert_eq!(process.call().await.body, "hello");
+}
+
+#[tokio::test]
 async fn configured_header_fields_go_with_every_request() {
     let world = World::start().await;
-    let session = world.process().await.session;
-    let headers =
+    let mut config = world.config().await;
+    config.headers =
         HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), HeaderValue::from_static("ours"))]);
-    let forward = Forward::new(session, &roots(), headers).unwrap();
+    let forward = Forward::new(world.process_of(config).await.session, &roots()).unwrap();
     let request = Request::post("/anything").header("x-tenant", "theirs").body(Full::from("{}")).unwrap();
     assert_eq!(within(forward.forward(request)).await.status(), StatusCode::OK);
     for asked in world.mcp.asked("/mcp") {
@@ -124,7 +139,7 @@ where
 {
     let mut config = world.config().await;
     config.server_url = server.url("/mcp");
-    Forward::new(world.process_of(config).await.session, &roots(), HeaderMap::new()).unwrap()
+    Forward::new(world.process_of(config).await.session, &roots()).unwrap()
 }
 
 async fn piece<B>(body: &mut B) -> Option<Bytes>
@@ -206,7 +221,7 @@ async fn a_body_that_was_not_kept_is_for_the_client_to_repeat() {
     // Nor is one whose length nobody knows.
     let world = World::start().await;
     let session = world.process().await.session;
-    let forward = Forward::<AnyBody>::new(session, &roots(), HeaderMap::new()).unwrap();
+    let forward = Forward::<AnyBody>::new(session, &roots()).unwrap();
     let (writer, body) = channel();
     let writing = tokio::spawn(async move { writer.send("{}").await });
     let answer = within(forward.forward(Request::post("/mcp").body(body).unwrap())).await;
@@ -282,7 +297,7 @@ async fn every_method_and_the_servers_own_path_and_query_are_used() {
     let mut config = world.config().await;
     config.server_url = server.url("/v1/mcp?key=a%2Fb");
     let session = world.process_of(config).await.session;
-    let forward: Forward<AnyBody> = Forward::new(session, &roots(), HeaderMap::new()).unwrap();
+    let forward: Forward<AnyBody> = Forward::new(session, &roots()).unwrap();
     for method in [Method::GET, Method::DELETE, Method::OPTIONS] {
         answers.send(Response::new(full("ok"))).await.unwrap();
         let request = Request::builder().method(method.clone()).uri("/mcp?x=1").body(full("")).unwrap();

@@ -236,7 +236,7 @@ async fn holds_a_port() {
     };
     say("listening");
     loop {
-        let delivery = callback.next().await;
+        let delivery = callback.next().await.unwrap();
         let query = delivery.query.clone();
         delivery.answer(Outcome::LoggedIn("another process".to_owned())).await;
         say(&query);

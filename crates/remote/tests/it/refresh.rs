@@ -341,6 +341,22 @@ async fn renewed_tokens_that_cannot_be_written_are_used_and_written_later() {
     assert_eq!(world.user.opened().len(), 1, "what is kept is the newest");
 }
 
+#[tokio::test]
+async fn a_renewal_that_could_not_be_written_undoes_no_logout_of_another_process() {
+    let world = World::start().await;
+    let process = world.logged_in().await;
+    world.keep.fill(true);
+    world.clock.advance(LIFE);
+    assert_eq!(process.call().await.status, StatusCode::OK);
+    world.keep.fill(false);
+    world.process().await.session.log_out(false).await.unwrap();
+    process.session.reload().await.unwrap();
+    assert_eq!(process.call().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let kept = world.process().await;
+    assert_eq!(kept.call().await.status, StatusCode::SERVICE_UNAVAILABLE, "the tokens are not put back");
+    assert_eq!(world.user.opened().len(), 1);
+}
+
 /// The server accepts no token for one of its tools, and any for another: every answer to the one would be a reason to log in.
 #[tokio::test]
 async fn a_server_that_refuses_good_tokens_does_not_open_tab_after_tab() {

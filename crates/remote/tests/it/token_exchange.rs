@@ -41,7 +41,6 @@ async fn rfc_8693_the_logins_token_is_exchanged_and_never_sent_itself() {
         client_id: Some("exchanger".to_owned()),
         audience: Some("https://api.example".to_owned()),
         scopes: vec!["a".to_owned(), "b".to_owned()],
-        subject_token_type: Some("id_token".to_owned()),
         header_name: Some("X-Upstream-Token".to_owned()),
         ..TokenExchangeSettings::default()
     };
@@ -50,7 +49,7 @@ async fn rfc_8693_the_logins_token_is_exchanged_and_never_sent_itself() {
     let [asked] = &world.idp.asked("/exchange")[..] else { panic!("one exchange") };
     assert_eq!(asked.must("grant_type"), "urn:ietf:params:oauth:grant-type:token-exchange");
     assert!(asked.must("subject_token").starts_with("access-"));
-    assert_eq!(asked.must("subject_token_type"), "urn:ietf:params:oauth:token-type:id_token");
+    assert_eq!(asked.must("subject_token_type"), "urn:ietf:params:oauth:token-type:access_token");
     assert_eq!((asked.must("audience"), asked.must("scope")), ("https://api.example", "a b"));
     for asked in world.mcp.asked("/mcp") {
         assert_eq!(asked.header("authorization"), None, "the token of the login is for the exchange alone");
@@ -83,4 +82,20 @@ async fn rfc_8693_a_refused_exchange_is_an_error_and_no_reason_for_a_login() {
         assert!(got.body.contains("invalid_target") && got.body.contains("/exchange"), "{}", got.body);
     }
     assert_eq!(world.user.opened().len(), 1);
+}
+
+#[tokio::test]
+async fn rfc_8693_an_id_token_is_exchanged_only_where_the_login_has_one() {
+    let settings =
+        TokenExchangeSettings { subject_token_type: Some("id_token".to_owned()), ..Default::default() };
+    let (world, process) = exchanging(settings.clone()).await;
+    let answer = process.call().await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.body.contains("issued none") && answer.body.contains("openid"), "{}", answer.body);
+    assert!(world.idp.asked("/exchange").is_empty(), "an access token is not passed off as an ID token");
+    let (world, process) = exchanging(settings).await;
+    world.idp.behave(|manner| manner.id_token = Some("id-token"));
+    assert_eq!(process.call().await.status, StatusCode::OK);
+    let [asked] = &world.idp.asked("/exchange")[..] else { panic!("one exchange") };
+    assert_eq!(asked.must("subject_token"), "id-token");
 }

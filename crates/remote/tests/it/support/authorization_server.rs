@@ -91,6 +91,7 @@ pub(crate) struct Manner {
     /// `expires_in`.
     pub(crate) lifetime: Option<u64>,
     pub(crate) gives_refresh_tokens: bool,
+    pub(crate) id_token: Option<&'static str>,
     /// Members of registration responses.
     pub(crate) registration: Value,
 }
@@ -233,6 +234,7 @@ impl State {
             iss: None,
             lifetime: Some(LIFETIME),
             gives_refresh_tokens: true,
+            id_token: None,
             registration: json!({}),
         });
     }
@@ -301,6 +303,9 @@ impl State {
         let mut answer = json!({"access_token": access, "token_type": "Bearer", "scope": issued.scope});
         if let Some(lifetime) = manner.lifetime {
             answer["expires_in"] = lifetime.into();
+        }
+        if let Some(id_token) = manner.id_token {
+            answer["id_token"] = id_token.into();
         }
         let mut tokens = self.tokens.lock().unwrap();
         if manner.gives_refresh_tokens {

@@ -74,11 +74,12 @@ impl World {
     }
 
     pub(crate) async fn reach(&self) -> Reach {
-        Reach::of(&self.mcp.url(), &self.settings, &self.roots).await
+        Reach::of(&self.mcp.url(), &self.settings, None, &self.roots).await
     }
 
     pub(crate) async fn config(&self) -> SessionConfig {
         SessionConfig {
+            headers: HeaderMap::new(),
             server_url: self.mcp.url(),
             settings: self.settings.clone(),
             client_secret: self.client_secret.clone(),
@@ -99,7 +100,7 @@ impl World {
 
     pub(crate) async fn process_of(&self, config: SessionConfig) -> Process {
         let session = Session::open(config).await.unwrap();
-        let forward = Forward::new(session.clone(), &self.roots, HeaderMap::new()).unwrap();
+        let forward = Forward::new(session.clone(), &self.roots).unwrap();
         Process { session, forward: Arc::new(forward) }
     }
 
