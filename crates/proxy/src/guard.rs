@@ -3,8 +3,11 @@
 //! A web page can make a browser send requests to this server, through DNS rebinding even under a host name that is the
 //! page's own. The backend cannot tell: it sees the Host that the proxy writes (PX-2).
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use http::{HeaderMap, StatusCode, Uri};
+
+/// Where a browser's request comes from (Fetch Metadata Request Headers §2.3).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Which hosts a request may be for and from which web origins it may come (RS-15, PX-2).
 #[derive(Clone, Debug, Default)]
@@ -92,6 +95,11 @@ impl HostOriginGuard {
     }
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), GuardRefusal> {
+        // An image or a link sends no Origin; browsers say all the same that a page elsewhere wants it.
+        let elsewhere = |value: &HeaderValue| matches!(value.as_bytes(), b"cross-site" | b"same-site");
+        if !headers.contains_key(ORIGIN) && headers.get_all(SEC_FETCH_SITE).iter().any(elsewhere) {
+            return Err(GuardRefusal::OriginForeign);
+        }
         // Every value must be allowed, so that a repeated header cannot hide one.
         let all_allowed = headers
             .get_all(ORIGIN)
@@ -131,7 +139,6 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn check(uri: &'static str, headers: &[(http::HeaderName, &'static str)]) -> Result<(), GuardRefusal> {
         let guard = HostOriginGuard::new(
@@ -178,6 +185,20 @@ mod tests {
         assert_eq!(check("/mcp", &[]), Err(GuardRefusal::HostMissing));
         let twice = [(HOST, "mcp.example.com"), (HOST, "mcp.example.com")];
         assert_eq!(check("/mcp", &twice), Err(GuardRefusal::HostMissing));
+    }
+
+    #[test]
+    fn rs_15_what_a_foreign_page_embeds_is_refused_without_an_origin() {
+        let site = |value| check("/mcp", &[(HOST, "mcp.example.com"), (SEC_FETCH_SITE, value)]);
+        for value in ["cross-site", "same-site"] {
+            assert_eq!(site(value), Err(GuardRefusal::OriginForeign), "{value}");
+        }
+        for value in ["none", "same-origin"] {
+            assert_eq!(site(value), Ok(()), "{value}");
+        }
+        let app =
+            [(HOST, "mcp.example.com"), (ORIGIN, "https://app.example"), (SEC_FETCH_SITE, "cross-site")];
+        assert_eq!(check("/mcp", &app), Ok(()), "a page that may");
     }
 
     #[test]
