@@ -140,7 +140,7 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 mod tests {
     use super::*;
 
-    fn check(uri: &'static str, headers: &[(http::HeaderName, &'static str)]) -> Result<(), GuardRefusal> {
+    fn check(uri: &'static str, headers: &[(HeaderName, &'static str)]) -> Result<(), GuardRefusal> {
         let guard = HostOriginGuard::new(
             ["mcp.example.com", "127.0.0.1:8080", "[::1]:8080"],
             ["https://app.example", "http://localhost:6274"],

@@ -181,6 +181,9 @@ pub(crate) enum SecretCommand {
     Set {
         /// Its name
         name: String,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Print a secret
     Get {
@@ -197,6 +200,9 @@ pub(crate) enum SecretCommand {
     Delete {
         /// Its name
         name: String,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -22,6 +22,11 @@ pub(crate) fn failure(failure: &Failure) {
     failure.0.iter().for_each(|complaint| say("error", "31", complaint));
 }
 
+/// Text that others wrote, without what would move a terminal's cursor or change its colours.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Says something.
 pub(crate) fn talk(text: &str) {
     // There is nobody left to tell when standard error is gone.
@@ -36,12 +41,12 @@ pub(crate) fn warning(problem: &Problem) {
 fn say(label: &str, color: &str, complaint: &Complaint) {
     let label =
         if stderr_has_color() { format!("\u{1b}[1;{color}m{label}\u{1b}[0m") } else { label.to_owned() };
-    let mut text = format!("{label}: {}\n", complaint.message);
+    let mut text = format!("{label}: {}\n", printable(&complaint.message));
     for cause in &complaint.causes {
-        text.push_str(&format!("  caused by: {cause}\n"));
+        text.push_str(&format!("  caused by: {}\n", printable(cause)));
     }
     if let Some(hint) = &complaint.hint {
-        text.push_str(&format!("  hint: {}\n", hint.replace('\n', "\n    ")));
+        text.push_str(&format!("  hint: {}\n", printable(hint).replace('\n', "\n    ")));
     }
     talk(&text);
 }
@@ -55,4 +60,17 @@ fn stderr_has_color() -> bool {
 pub(crate) fn stdout_has_color() -> bool {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !no_color && io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_cannot_speak_to_the_terminal() {
+        assert_eq!(
+            printable("a\u{1b}[2J\u{9b}1A\r\u{8}b\nc ✓"),
+            "a\u{fffd}[2J\u{fffd}1A\u{fffd}\u{fffd}b\nc ✓"
+        );
+    }
 }

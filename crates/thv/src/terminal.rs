@@ -2,6 +2,7 @@
 
 mod keyboard;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use thv_remote::ui::{Input, Progress, Ui};
 use thv_workload::port_owner::who_listens;
 use tracing::level_filters::LevelFilter;
 
+use crate::printer::printable;
 use keyboard::Keyboard;
 
 /// A user at a terminal: one line that shows the current step and the time that is left.
@@ -50,7 +52,7 @@ impl Ui for Terminal {
                 self.line.enable_steady_tick(Duration::from_millis(120));
                 self.line.set_message(step.to_owned());
             }
-            Progress::Note(note) => self.say(&format!("{note}\n")),
+            Progress::Note(note) => self.say(&format!("{}\n", printable(note))),
             Progress::LogIn { url, opened, within } => {
                 self.say(&invitation(url, opened, true));
                 self.line.enable_steady_tick(Duration::from_millis(120));
@@ -100,7 +102,7 @@ impl Ui for Lines {
     fn show(&self, progress: Progress<'_>) {
         match progress {
             Progress::Step(step) => eprint(&format!("{step}\n")),
-            Progress::Note(note) => eprint(&format!("{note}\n")),
+            Progress::Note(note) => eprint(&format!("{}\n", printable(note))),
             Progress::LogIn { url, opened, within } => {
                 let minutes = within.as_secs().div_ceil(60);
                 eprint(&invitation(url, opened, false));
@@ -145,6 +147,10 @@ impl Ui for Log {
         std::future::pending().await
     }
 
+    fn is_attended(&self) -> bool {
+        false
+    }
+
     fn who_listens(&self, port: u16) -> Option<String> {
         who_listens(port).map(|owner| owner.describe())
     }
@@ -168,16 +174,51 @@ fn invitation(url: &str, opened: bool, keys: bool) -> String {
     format!("{how}\n\n  {url}\n\n{elsewhere}")
 }
 
+/// Whether a browser was found and is being started with a URL.
 fn open(url: &str) -> bool {
-    match webbrowser::open(url) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(%error, "no browser could be opened");
-            false
-        }
+    if is_far_away(|name| std::env::var_os(name)) || !webbrowser::Browser::is_available() {
+        return false;
     }
+    let url = url.to_owned();
+    // A browser for terminals comes back when it is left.
+    std::thread::spawn(move || {
+        if let Err(error) = webbrowser::open(&url) {
+            tracing::debug!(%error, "no browser could be opened");
+        }
+    });
+    true
+}
+
+/// Whether the user is behind ssh, where what opens here is not seen: there is no display, and no browser that the user chose.
+fn is_far_away(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let any = |names: [&str; 3]| {
+        names.into_iter().any(|name| variable(name).is_some_and(|value| !value.is_empty()))
+    };
+    cfg!(target_os = "linux")
+        && any(["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"])
+        && !any(["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"])
 }
 
 fn eprint(text: &str) {
     crate::printer::talk(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_ssh_a_browser_is_opened_only_where_it_can_be_seen() {
+        let far = |set: &[&str]| is_far_away(|name| set.contains(&name).then(|| OsString::from("x")));
+        assert!(far(&["SSH_CONNECTION"]) && far(&["SSH_TTY"]));
+        for seen in [
+            &[][..],
+            &["DISPLAY"],
+            &["SSH_TTY", "DISPLAY"],
+            &["SSH_TTY", "WAYLAND_DISPLAY"],
+            &["SSH_TTY", "BROWSER"],
+        ] {
+            assert!(!far(seen), "{seen:?}");
+        }
+    }
 }

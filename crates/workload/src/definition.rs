@@ -1,6 +1,7 @@
 //! What a workload is, as it is kept on disk.
 
 mod check;
+pub(crate) mod host;
 mod read;
 
 use std::collections::BTreeMap;
@@ -76,6 +77,9 @@ pub struct Definition {
     /// Configuration file of an embedded authorization server in front of the workload, absolute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_server: Option<PathBuf>,
+    /// Names, with or without a port, under which clients reach the proxy from elsewhere. Without one it is the proxy's port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
     /// Origins of browser-based MCP clients that may call the proxy, beside its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
@@ -119,6 +123,7 @@ impl Definition {
             token_exchange: None,
             ca_bundle: None,
             auth_server: None,
+            allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
         }
     }
@@ -136,8 +141,13 @@ impl Definition {
 
     /// Whether this says the same as `other`, which may have chosen the port that is left open here.
     pub fn is_fulfilled_by(&self, other: &Self) -> bool {
-        let proxy_port = self.proxy_port.or(other.proxy_port);
-        Self { proxy_port, ..self.clone() } == *other
+        (self.proxy_port.is_none() || self.proxy_port == other.proxy_port)
+            && self.differs_at_most_in_port(other)
+    }
+
+    /// Whether this says the same as `other` but for the port.
+    pub fn differs_at_most_in_port(&self, other: &Self) -> bool {
+        Self { proxy_port: other.proxy_port, ..self.clone() } == *other
     }
 }
 

@@ -1,7 +1,7 @@
 //! What workloads print.
 //!
 //! A log is one file, appended to. It is at most one rotation old: whoever opens it for writing when it has reached
-//! [`CAP`] renames it to `.log.1` and begins a new one.
+//! [`CAP`] renames it to `.log.1` and begins a new one, and whoever writes it for long [keeps it small](keep_small).
 
 mod follow;
 mod tail;
@@ -10,9 +10,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::files::{FileError, is_at, private_parent, remove_if_there};
-use crate::name::WorkloadName;
 
 pub use follow::Follow;
 pub(crate) use tail::last_lines_since;
@@ -20,6 +20,8 @@ pub use tail::{last_lines, read};
 
 /// The size from which a log is put aside when it is opened for writing, in bytes.
 pub const CAP: u64 = 10 << 20;
+/// How often the size of a log is looked at by the process that writes it.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Opens a log for writing at its end, and puts it aside before if it has become large.
 ///
@@ -46,6 +48,39 @@ fn rotate(file: &File, path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Empties the log that this process writes whenever it has become large, and puts aside what was in it. Never ends.
+pub async fn keep_small(path: PathBuf) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let log = path.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || empty_if_large(&log)).await {
+            tracing::warn!(error = thv_telemetry::chain(&error), "the log cannot be put aside");
+        }
+    }
+}
+
+/// Puts the content of a log aside, if it has become large, and empties the file: whoever writes it has it open for appending,
+/// and goes on at its beginning. A line that is written at that very moment may be lost.
+///
+/// # Errors
+/// The file, or the one beside it, cannot be used.
+pub fn empty_if_large(path: &Path) -> Result<(), FileError> {
+    let empty = || {
+        let file = append(path)?;
+        if file.metadata()?.len() < CAP {
+            return Ok(());
+        }
+        // Nobody renames it meanwhile.
+        file.lock()?;
+        if is_at(&file, path)? {
+            fs::copy(path, aside(path))?;
+            file.set_len(0)?;
+        }
+        Ok(())
+    };
+    empty().map_err(FileError::of("emptied", path))
+}
+
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
@@ -61,9 +96,4 @@ fn aside(path: &Path) -> PathBuf {
 pub(crate) fn remove(path: &Path) -> Result<(), FileError> {
     remove_if_there(&aside(path))?;
     remove_if_there(path)
-}
-
-/// Whose log a file is, by its name.
-pub(crate) fn workload_of(file: &str) -> Option<WorkloadName> {
-    file.strip_suffix(".log").or_else(|| file.strip_suffix(".log.1"))?.parse().ok()
 }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use thv_jose::digest::{base64url, sha256};
+
 use crate::name::WorkloadName;
 
 const OURS: &str = "toolhive";
@@ -25,12 +27,11 @@ pub struct Paths {
     config: PathBuf,
     state: PathBuf,
     data: PathBuf,
-    runtime: PathBuf,
 }
 
 impl Paths {
     /// The places that an environment names; `lookup` is usually [`std::env::var_os`]. A relative path in a variable is
-    /// ignored, as the specification demands. Without `XDG_RUNTIME_DIR`, sockets are under the data directory.
+    /// ignored, as the specification demands.
     ///
     /// # Errors
     /// `HOME` is needed and is not an absolute path.
@@ -42,13 +43,10 @@ impl Paths {
                 .map(|base| base.join(OURS))
                 .ok_or(PathsError::NoHome { variable })
         };
-        let data = base("XDG_DATA_HOME", ".local/share")?;
-        let runtime = absolute("XDG_RUNTIME_DIR").map_or_else(|| data.join("run"), |base| base.join(OURS));
         Ok(Self {
             config: base("XDG_CONFIG_HOME", ".config")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
-            data,
-            runtime,
+            data: base("XDG_DATA_HOME", ".local/share")?,
         })
     }
 
@@ -101,15 +99,27 @@ impl Paths {
         &self.data
     }
 
-    /// A workload's socket for requests from the same user.
+    /// A workload's socket for requests from the same user. It is not in `XDG_RUNTIME_DIR` for the reason of
+    /// [`lock`](Self::lock), and its name is short however long the workload's is: the system takes 107 bytes at most.
     pub fn socket(&self, name: &WorkloadName) -> PathBuf {
-        self.runtime.join(format!("{name}.sock"))
+        self.data.join("run").join(format!("{}.sock", short(name.as_str())))
     }
 
-    /// The directory in which processes that wait for a login share the port of the redirect URI.
+    /// The directory in which processes that wait for a login share the port of the redirect URI: one for all sessions of
+    /// the user, who has one port 8666 only.
     pub fn callbacks(&self) -> PathBuf {
-        self.runtime.join("callbacks")
+        self.data.join("callbacks")
     }
+
+    /// The lock of whoever has a browser open for the server at `server_url`.
+    pub fn browser_lock(&self, server_url: &str) -> PathBuf {
+        self.callbacks().join(format!("browser-{}.lock", short(server_url)))
+    }
+}
+
+/// A name of 16 characters that tells nothing of what it stands for.
+fn short(text: &str) -> String {
+    base64url(sha256(text.as_bytes()).get(..12).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -143,8 +153,7 @@ mod tests {
             (paths.login_lock(&name()), "/d/toolhive/logins/w.lock"),
             (paths.log(&name()), "/d/toolhive/logs/w.log"),
             (paths.secrets().to_owned(), "/d/toolhive"),
-            (paths.socket(&name()), "/r/toolhive/w.sock"),
-            (paths.callbacks(), "/r/toolhive/callbacks"),
+            (paths.callbacks(), "/d/toolhive/callbacks"),
         ] {
             assert_eq!(found, Path::new(expected));
         }
@@ -156,7 +165,21 @@ mod tests {
         assert_eq!(paths.settings(), Path::new("/home/ann/.config/toolhive/config.yaml"));
         assert_eq!(paths.definitions(), Path::new("/home/ann/.local/state/toolhive/runconfigs"));
         assert_eq!(paths.logs(), Path::new("/home/ann/.local/share/toolhive/logs"));
-        assert_eq!(paths.socket(&name()), Path::new("/home/ann/.local/share/toolhive/run/w.sock"));
+    }
+
+    #[test]
+    fn nothing_is_where_a_logout_removes_it() {
+        let inside = paths(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", "/run/user/7")]).unwrap();
+        assert_eq!(inside, paths(&[("HOME", "/h")]).unwrap());
+        assert!(inside.socket(&name()).starts_with("/h/.local/share/toolhive/run"));
+    }
+
+    #[test]
+    fn the_longest_name_leaves_room_in_the_address_of_a_socket() {
+        let paths = paths(&[("HOME", "/home/a-user-whose-name-has-32-letters")]).unwrap();
+        let longest: WorkloadName = "n".repeat(63).parse().unwrap();
+        assert!(paths.socket(&longest).as_os_str().len() < 108);
+        assert_ne!(paths.socket(&longest), paths.socket(&name()));
     }
 
     #[test]

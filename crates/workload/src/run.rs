@@ -3,21 +3,20 @@
 mod command;
 mod error;
 mod front;
+mod headers;
 mod keep;
+mod removal;
 mod secrets;
 mod session;
 mod socket;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
 use thv_clock::SharedClock;
-use thv_config::{Config, Profile};
+use thv_config::{Config, GoDuration, Profile};
 use thv_egress::Roots;
 use thv_gateway::listener::{Limits, Listener};
 use thv_gateway::peer::TrustedProxies;
@@ -35,15 +34,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub use error::RunError;
+pub use removal::remove;
 pub use secrets::{Kind, WorkloadSecrets};
 pub use session::open_session;
 
-use crate::definition::Definition;
+use crate::definition::{Definition, host};
 use crate::paths::Paths;
 use crate::port_owner::who_listens;
 use crate::run_lock::RunLock;
 use crate::settings::Settings;
 use crate::status::{Auth, State, Status};
+use crate::store::Store;
 use front::{Backend, Front, MCP_PATH};
 use socket::Socket;
 
@@ -87,18 +88,18 @@ pub trait Orders {
 pub struct Running {
     /// The URL for MCP clients of this machine.
     pub url: String,
-    /// The port on this machine.
-    pub port: u16,
     stop: CancellationToken,
     tasks: TaskTracker,
     session: Option<Session>,
     backend: Arc<Backend>,
     gateway: Option<Gateway>,
     status: Status,
+    reloading: Option<AbortOnDropHandle<()>>,
     _background: Vec<AbortOnDropHandle<()>>,
 }
 
-/// Starts a workload whose lock is held. Its status says that it runs as soon as it does.
+/// Starts a workload whose lock is held. Its status says that it runs as soon as it does, and its definition then has the port
+/// that was chosen for it: the URL that clients are given stays.
 ///
 /// # Errors
 /// [`RunError`].
@@ -132,8 +133,7 @@ pub async fn start(
         }
         Some(file) => {
             let path = environment.paths.socket(&definition.name);
-            let inner =
-                Socket::bind(&path).map_err(|source| RunError::Socket { path: path.clone(), source })?;
+            let inner = Socket::bind(&path)?;
             let guard = HostOriginGuard::new(["localhost"], definition.allowed_origins.iter().cloned());
             let front = Front::new(guard, Arc::clone(&backend));
             let gateway = with_authorization_server(file, socket, inner.path(), environment).await?;
@@ -151,16 +151,20 @@ pub async fn start(
         let fresh = session.clone();
         background.push(AbortOnDropHandle::new(tokio::spawn(async move { fresh.keep_fresh().await })));
     }
+    if definition.proxy_port.is_none() {
+        let kept = Definition { proxy_port: Some(address.port()), ..definition.clone() };
+        Store::new(environment.paths.clone()).replace(lock, &kept)?;
+    }
     lock.report(&status)?;
     Ok(Running {
         url,
-        port: address.port(),
         stop,
         tasks,
         session,
         backend,
         gateway,
         status,
+        reloading: None,
         _background: background,
     })
 }
@@ -182,18 +186,21 @@ impl Running {
             };
             match order {
                 Some(Order::Stop) => break,
-                Some(Order::ReloadLogin) => self.reload_login().await,
+                Some(Order::ReloadLogin) => self.reload_login(),
                 None => {}
             }
         }
         self.end(lock).await;
     }
 
-    async fn reload_login(&self) {
-        let Some(session) = &self.session else { return };
-        if let Err(error) = session.reload().await {
-            tracing::warn!(error = thv_telemetry::chain(&error), "the stored login cannot be taken over");
-        }
+    /// It may have to wait for a login that is under way; orders must not.
+    fn reload_login(&mut self) {
+        let Some(session) = self.session.clone() else { return };
+        self.reloading = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = session.reload().await {
+                tracing::warn!(error = thv_telemetry::chain(&error), "the stored login cannot be taken over");
+            }
+        })));
     }
 
     /// The status after the next change of the login or of the command.
@@ -224,6 +231,7 @@ impl Running {
             gateway.stopped().await;
         }
         self.tasks.wait().await;
+        // Last, so that what it is working on can be answered.
         if let Backend::Command(bridge) = &*self.backend {
             bridge.stop().await;
         }
@@ -255,7 +263,8 @@ fn local_address(socket: &TcpListener, definition: &Definition) -> Result<Socket
 /// An address that clients of this machine can connect to.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
         _ => address,
     }
 }
@@ -266,36 +275,13 @@ async fn backend(
     session: Option<Session>,
     roots: &Roots,
 ) -> Result<Backend, RunError> {
-    let secrets = WorkloadSecrets::new(environment.secrets.clone(), definition.name.clone());
     if let Some(session) = session {
-        let headers = headers(definition, &secrets).await?;
-        return Ok(Backend::Remote(Box::new(Forward::new(session, roots, headers)?)));
+        return Ok(Backend::Remote(Box::new(Forward::new(session, roots)?)));
     }
+    let secrets = WorkloadSecrets::new(environment.secrets.clone(), definition.name.clone());
     let server = command::server(definition, &secrets).await?;
     let options = thv_stdio::Options { clock: Arc::clone(&environment.clock), ..Default::default() };
     Ok(Backend::Command(Bridge::start(server, options)?))
-}
-
-/// The header fields that the definition adds to every request.
-async fn headers(definition: &Definition, secrets: &WorkloadSecrets) -> Result<HeaderMap, RunError> {
-    let mut headers = HeaderMap::new();
-    let mut values: BTreeMap<&String, HeaderValue> = BTreeMap::new();
-    for (name, value) in &definition.forward_headers {
-        let value = HeaderValue::from_str(value).map_err(|_| RunError::Header(name.clone()))?;
-        values.insert(name, value);
-    }
-    for (name, secret) in &definition.forward_headers_secret {
-        let value = secrets.of_user(secret).await?.ok_or_else(|| RunError::SecretMissing(secret.clone()))?;
-        let mut value =
-            HeaderValue::from_str(value.expose_secret()).map_err(|_| RunError::Header(name.clone()))?;
-        value.set_sensitive(true);
-        values.insert(name, value);
-    }
-    for (name, value) in values {
-        let name: HeaderName = name.parse().map_err(|_| RunError::Header(name.clone()))?;
-        headers.insert(name, value);
-    }
-    Ok(headers)
 }
 
 /// Names of this machine with the proxy's port, and web pages of the same.
@@ -308,8 +294,12 @@ fn guard(definition: &Definition, address: SocketAddr) -> HostOriginGuard {
             IpAddr::V6(ip) => format!("[{ip}]"),
         });
     }
-    let hosts: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
+    let mut hosts: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
     let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
+    hosts.extend(definition.allowed_hosts.iter().map(|host| match host::has_port(host) {
+        true => host.clone(),
+        false => format!("{host}:{port}"),
+    }));
     origins.extend(definition.allowed_origins.iter().cloned());
     HostOriginGuard::new(hosts, origins)
 }
@@ -323,6 +313,8 @@ async fn with_authorization_server(
 ) -> Result<(Option<Gateway>, String), RunError> {
     let mut config = Config::load(file)?;
     config.server.url = Some(format!("http://localhost{MCP_PATH}"));
+    // A workload ends while somebody waits for it.
+    config.limits.drain_timeout = config.limits.drain_timeout.min(GoDuration::from_secs(DRAIN.as_secs()));
     let url = config.resource();
     let mut options = Options::new(Profile::Production, Arc::clone(&environment.clock), environment.version);
     options.socket = Some(socket);

@@ -10,8 +10,10 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use thv_clock::Timestamp;
+
 use crate::atomic;
-use crate::files::{FileError, is_at, private_parent, remove_if_there};
+use crate::files::{FileError, is_at, private_parent, read_if_there, remove_if_there};
 use crate::name::WorkloadName;
 use crate::paths::Paths;
 use crate::process_id::ProcessId;
@@ -105,14 +107,22 @@ impl RunLock {
         &self.name
     }
 
-    /// Says what the workload does. It becomes a status of this workload and this process, whatever `status` says of these.
+    /// Says what the workload does. It becomes a status of this workload and this process, whatever `status` says of these, and
+    /// still says when the workload last began to serve.
     ///
     /// # Errors
     /// The status cannot be written.
     pub fn report(&self, status: &Status) -> Result<(), FileError> {
         let status = Status { name: self.name.clone(), pid: Some(std::process::id()), ..status.clone() };
+        let started_at = status.started_at.or_else(|| self.last_started());
+        let status = Status { started_at, ..status };
         let json = serde_json::to_vec_pretty(&status).map_err(io::Error::from);
         atomic::replace(&self.status, &json.map_err(FileError::of("written", &self.status))?)
+    }
+
+    fn last_started(&self) -> Option<Timestamp> {
+        let text = read_if_there(&self.status).ok()??;
+        serde_json::from_str::<Status>(&text).ok()?.started_at
     }
 
     /// Gives the lock up together with its file and the status.

@@ -22,8 +22,6 @@ pub enum State {
     Stopping,
     /// It serves, and the MCP server behind it does not answer.
     Unhealthy,
-    /// It is being removed.
-    Removing,
     /// It cannot be told.
     Unknown,
     /// It serves, and the user must log in again.
@@ -42,7 +40,6 @@ impl State {
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Unhealthy => "unhealthy",
-            Self::Removing => "removing",
             Self::Unknown => "unknown",
             Self::Unauthenticated => "unauthenticated",
             Self::AuthRetrying => "auth_retrying",
@@ -101,7 +98,8 @@ pub struct Status {
     /// How the MCP server behind it is spoken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
-    /// When its process started, in milliseconds since the Unix epoch.
+    /// When it last began to serve, in milliseconds since the Unix epoch; also when it has ended since. Absent for a
+    /// workload that has never come up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// More about the state, for people.
@@ -210,8 +208,7 @@ mod tests {
 
     #[test]
     fn what_runs_only_by_its_own_account_ended_unexpectedly() {
-        for state in [State::Running, State::Starting, State::Unhealthy, State::AuthRetrying, State::Removing]
-        {
+        for state in [State::Running, State::Starting, State::Unhealthy, State::AuthRetrying] {
             let status = observed(&name(), reported(state, 7), None);
             assert_eq!((status.state, status.pid), (State::Stopped, None));
             assert_eq!(status.detail.as_deref(), Some("ended unexpectedly"), "{state:?}");
@@ -239,7 +236,7 @@ mod tests {
 
     #[test]
     fn states_are_written_as_they_are_named() {
-        for state in [State::Running, State::AuthRetrying, State::Unauthenticated, State::Removing] {
+        for state in [State::Running, State::AuthRetrying, State::Unauthenticated] {
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }
     }

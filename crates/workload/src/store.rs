@@ -222,42 +222,20 @@ impl Store {
         })
     }
 
-    /// Removes a workload with its status and logs, though its definition may make no sense. Its secrets are elsewhere.
+    /// Removes the workload whose lock is held with its status and logs, though its definition may make no sense. Its secrets are elsewhere.
     ///
     /// # Errors
-    /// [`StoreError::Running`]; [`StoreError::NotFound`]; a file cannot be removed. Then the definition may still be there, and
-    /// removing can be repeated.
-    pub fn remove(&self, name: &WorkloadName) -> Result<(), StoreError> {
-        let lock = RunLock::try_take(&self.paths, name)?;
+    /// [`StoreError::NotFound`]; a file cannot be removed. Then the definition may still be there, and removing can be repeated.
+    pub fn remove(&self, lock: RunLock) -> Result<(), StoreError> {
+        let name = &lock.name().clone();
         let definition = self.paths.definition(name);
         let found = definition.try_exists().map_err(FileError::of("read", &definition))?;
-        if found {
-            logs::remove(&self.paths.log(name))?;
-            for file in [self.paths.socket(name), self.paths.login_lock(name), definition] {
-                remove_if_there(&file)?;
-            }
+        logs::remove(&self.paths.log(name))?;
+        for file in [self.paths.socket(name), self.paths.login_lock(name), definition] {
+            remove_if_there(&file)?;
         }
         lock.remove()?;
         if found { Ok(()) } else { Err(StoreError::NotFound(name.clone())) }
-    }
-
-    /// Removes the logs of workloads that do not exist, and returns which files these were.
-    ///
-    /// # Errors
-    /// A directory cannot be read or a file not be removed.
-    pub fn prune_logs(&self) -> Result<Vec<PathBuf>, StoreError> {
-        let kept = self.names()?;
-        let directory = self.paths.logs();
-        let mut pruned = Vec::new();
-        for file in names_in(&directory)? {
-            let Some(name) = logs::workload_of(&file) else { continue };
-            if !kept.contains(&name) && Holder::of(&self.paths, &name)?.is_none() {
-                let path = directory.join(file);
-                remove_if_there(&path)?;
-                pruned.push(path);
-            }
-        }
-        Ok(pruned)
     }
 }
 

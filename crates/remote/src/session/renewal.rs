@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use thv_client::client_authentication::{AuthMethodChoice, ClientCredentials};
 use thv_client::preflight::is_about_client;
 use thv_client::token_request::{TokenEndpoint, TokenRequestError};
@@ -20,6 +21,9 @@ use crate::registration::{Standing, renew};
 /// The error code for a refresh token that is none any more (RFC 6749 §5.2).
 const INVALID_GRANT: &str = "invalid_grant";
 
+/// How often a refresh token is sent, each time another one: whoever writes holds the turn, but a workload of an older version
+/// may not, and renews in the meantime.
+const ATTEMPTS: usize = 2;
 /// How often the time is looked at: a laptop may have slept.
 const LOOK: Duration = Duration::from_secs(30);
 /// Pauses after failures of a server that is out of reach.
@@ -43,57 +47,75 @@ impl Work {
     /// When the server is out of reach, so that nothing is known.
     pub(super) async fn refresh(&mut self, config: &SessionConfig) -> Result<Refreshed, LoginError> {
         self.renew_registration(config).await;
-        let Some(grant) = self.usable_grant(config).cloned() else { return Ok(Refreshed::No) };
-        let Some(refresh_token) = grant.refresh_token.clone() else { return Ok(Refreshed::No) };
+        for _ in 0..ATTEMPTS {
+            let Some(grant) = self.usable_grant(config).cloned() else { break };
+            let Some(refresh_token) = grant.refresh_token.clone() else { break };
+            let Err(error) = self.redeem(config, &grant, &refresh_token).await? else {
+                return Ok(Refreshed::Renewed);
+            };
+            tracing::info!(issuer = grant.issuer, error, "the refresh token was refused");
+            self.credentials = load(config).await?;
+            let kept = self.usable_grant(config).filter(|kept| !kept.same_tokens(&grant));
+            match kept.map(|kept| kept.is_fresh(config.clock.now())) {
+                Some(true) => return Ok(Refreshed::Replaced),
+                // Others have renewed it, and that was long ago.
+                Some(false) => {}
+                None => {
+                    self.give_up(config, &grant, &error).await?;
+                    break;
+                }
+            }
+        }
+        Ok(Refreshed::No)
+    }
+
+    /// Sends a refresh token; inside is the error code if it was refused.
+    async fn redeem(
+        &mut self,
+        config: &SessionConfig,
+        grant: &Grant,
+        refresh_token: &SecretString,
+    ) -> Result<Result<(), String>, LoginError> {
         let endpoint = TokenEndpoint::new(
             config.reach.egress(),
             grant.token_endpoint.clone(),
-            self.client_of(config, &grant),
+            self.client_of(config, grant),
             TokenResponseShape::Lenient,
         );
         let resource = grant.resource.as_deref().map(|resource| ("resource", resource));
         let extra: Vec<_> = resource.into_iter().collect();
-        match endpoint.refresh(&refresh_token, None, &extra).await {
-            Ok(tokens) => {
-                let now = config.clock.now();
-                let replaced = grant.clone();
-                self.credentials.grant = Some(Grant {
-                    access_token: tokens.access_token,
-                    issued_at: now,
-                    expires_at: tokens.expires_in.map(|lifetime| now + lifetime),
-                    refresh_token: tokens.refresh_token.or(grant.refresh_token.clone()),
-                    id_token: tokens.id_token.or(grant.id_token.clone()),
-                    scope: tokens.scope.or(grant.scope.clone()),
-                    ..grant
-                });
-                self.save_renewed(config, Some(replaced)).await;
-                Ok(Refreshed::Renewed)
-            }
-            Err(TokenRequestError::Refused { error }) => self.refresh_refused(config, &grant, &error).await,
-            Err(error) => Err(LoginError::Token(error)),
-        }
+        let tokens = match endpoint.refresh(refresh_token, None, &extra).await {
+            Ok(tokens) => tokens,
+            Err(TokenRequestError::Refused { error }) => return Ok(Err(error)),
+            Err(error) => return Err(LoginError::Token(error)),
+        };
+        let now = config.clock.now();
+        self.credentials.grant = Some(Grant {
+            access_token: tokens.access_token,
+            issued_at: now,
+            expires_at: tokens.expires_in.map(|lifetime| now + lifetime),
+            refresh_token: tokens.refresh_token.or(grant.refresh_token.clone()),
+            id_token: tokens.id_token.or(grant.id_token.clone()),
+            scope: tokens.scope.or(grant.scope.clone()),
+            ..grant.clone()
+        });
+        self.save_renewed(config, Some(grant.clone())).await;
+        Ok(Ok(()))
     }
 
-    /// The refresh token is of no use any more, or the client is not. Nothing is forgotten that somebody else has put there
-    /// in the meantime: whoever writes holds the turn, but a workload of an older version may not.
-    async fn refresh_refused(
+    /// Forgets a refresh token that is of no use any more, or the client if that is what was refused. Anything else that is
+    /// wrong with the request does not make the token a bad one.
+    async fn give_up(
         &mut self,
         config: &SessionConfig,
         refused: &Grant,
         error: &str,
-    ) -> Result<Refreshed, LoginError> {
-        tracing::info!(issuer = refused.issuer, error, "the refresh token was refused");
-        self.credentials = load(config).await?;
-        let kept = self.usable_grant(config).filter(|grant| !grant.same_tokens(refused));
-        if kept.is_some_and(|grant| grant.is_fresh(config.clock.now())) {
-            return Ok(Refreshed::Replaced);
-        }
+    ) -> Result<(), LoginError> {
         let about_client = is_about_client(error);
         if error != INVALID_GRANT && !about_client {
-            // Something else is wrong with the request; the token may still be good.
-            return Ok(Refreshed::No);
+            return Ok(());
         }
-        if let Some(grant) = self.credentials.grant.as_mut().filter(|grant| grant.same_tokens(refused)) {
+        if let Some(grant) = self.credentials.grant.as_mut() {
             grant.refresh_token = None;
         }
         if about_client && refused.identity == IdentityKind::Registered {
@@ -102,8 +124,7 @@ impl Work {
                 registrations.remove(&refused.issuer);
             }
         }
-        self.save(config).await?;
-        Ok(Refreshed::No)
+        self.save(config).await
     }
 
     /// Renews the secret of the client that the grant was issued to, where it is about to expire (R10).

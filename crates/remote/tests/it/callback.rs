@@ -1,5 +1,6 @@
 //! Where the browser brings the login back to (R6).
 
+use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
 
 use http::header::{CONTENT_SECURITY_POLICY, HOST};
@@ -71,6 +72,23 @@ async fn cl_50_the_page_runs_nothing_but_its_own_and_closes_itself() {
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
         assert_eq!(page.header("x-frame-options"), Some("DENY"));
     }
+}
+
+/// A command that logs in ends right after that, and its user is to see the page nevertheless.
+#[tokio::test]
+async fn cl_50_the_page_is_out_when_the_answer_returns() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut callback = Callback::bind(0, "s", dir.path()).await.unwrap();
+    let port = callback.port();
+    let mut browser = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(browser, "GET /callback?state=s HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n").unwrap();
+    within(callback.next()).await.unwrap().answer(Outcome::LoggedIn("https://mcp.example".to_owned())).await;
+    drop(callback);
+    browser.set_nonblocking(true).unwrap();
+    let mut page = String::new();
+    // Whole, and nothing runs any more that could send it.
+    browser.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("https://mcp.example"), "{page}");
 }
 
 #[tokio::test]
@@ -228,6 +246,24 @@ async fn r6_the_browser_is_opened_again_when_the_user_wants_it() {
     world.user.says(Input::Again);
     within(login).await.unwrap().unwrap();
     assert_eq!(world.user.opened().len(), 2);
+}
+
+#[tokio::test]
+async fn r6_nobody_is_waited_for_where_nobody_is() {
+    let world = World::start().await;
+    world.user.acts(Act::IsAway);
+    let error = world.fails_to_log_in().await;
+    assert!(matches!(error, LoginError::Unattended), "{error:?}");
+    assert!(error.hint().unwrap().contains("thv login"));
+    assert!(world.user.shown().iter().all(|shown| !shown.starts_with("log in")));
+
+    // Who has no browser may have one elsewhere.
+    world.user.acts(Act::HasNoBrowser);
+    let process = world.process().await;
+    let login = tokio::spawn(async move { process.log_in().await });
+    let url = world.user.is_asked(1).await;
+    world.user.browse(&url).await;
+    within(login).await.unwrap().unwrap();
 }
 
 #[tokio::test]

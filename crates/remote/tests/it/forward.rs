@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use thv_egress::Roots;
+use thv_remote::error::LoginError;
 use thv_remote::forward::Forward;
 use thv_testkit::http_server::TestServer;
 use thv_testkit::streaming::{AnyBody, channel, full};
@@ -287,6 +288,8 @@ async fn a_configured_token_is_used_and_its_refusal_reported() {
     let got = process.call().await;
     assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(got.body.contains("configured bearer token") && got.body.contains("hint"), "{}", got.body);
+    let error = process.log_in().await.unwrap_err();
+    assert!(matches!(*error, LoginError::BearerConfigured), "{error:?}");
     assert!(world.user.opened().is_empty() && world.mcp.looked_for().is_empty());
 }
 

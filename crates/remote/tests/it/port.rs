@@ -117,6 +117,30 @@ async fn r6_a_port_is_free_as_soon_as_its_callback_is_dropped() {
     }
 }
 
+/// The process that has the lock does not listen any more, or not yet: a browser must not be sent there.
+#[tokio::test]
+async fn r6_nobody_is_sent_to_a_port_that_is_locked_and_not_listened_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let lock = std::fs::File::create(dir.path().join(format!("port-{port}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let shared = dir.path().to_owned();
+    let bound = tokio::spawn(async move { Callback::bind(port, "s", &shared).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    lock.unlock().unwrap();
+    let _callback = within(bound).await.unwrap().unwrap();
+    std::net::TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+
+    // One that stays so is nobody's to use.
+    let port = free_port();
+    let lock = std::fs::File::create(dir.path().join(format!("port-{port}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let bound = within(Callback::bind(port, "s", dir.path())).await;
+    assert!(matches!(bound, Err(CallbackError::Taken(taken)) if taken == port));
+}
+
 #[tokio::test]
 async fn r6_another_programs_port_is_reported() {
     let dir = tempfile::tempdir().unwrap();
@@ -154,6 +178,22 @@ async fn r6_a_login_takes_the_port_over_when_the_one_before_it_ends() {
     let page = get(&format!("http://[::1]:{port}/callback?code=2&state=second")).await;
     assert_eq!(page.status(), StatusCode::OK);
     second.await.unwrap();
+}
+
+/// Another program is quicker when the port becomes free: what the browser brings would go there.
+#[tokio::test]
+async fn r6_a_login_whose_port_was_snatched_ends_at_once() {
+    let world = World::start().await;
+    world.user.acts(Act::Waits);
+    let shared = world.config().await.shared;
+    let holder = Callback::bind(world.port(), "of-another-login", &shared).await.unwrap();
+    let process = world.process().await;
+    let login = tokio::spawn(async move { process.log_in().await });
+    world.user.is_asked(1).await;
+    drop(holder);
+    let _other_program = std::net::TcpListener::bind(("127.0.0.1", world.port())).unwrap();
+    let error = within(login).await.unwrap().unwrap_err();
+    assert!(matches!(&*error, LoginError::PortTaken { holder: Some(_), .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -265,6 +305,29 @@ async fn r6_two_processes_that_need_the_same_login_open_one_tab() {
         assert_eq!((one.status, other.status), (StatusCode::OK, StatusCode::OK));
         assert_eq!(world.user.opened().len(), 1);
     }
+}
+
+/// The first process is done with its browser, and has yet to write what it got.
+#[tokio::test]
+async fn r6_a_waiting_process_opens_no_tab_before_the_first_one_has_kept_its_login() {
+    let world = World::start().await;
+    world.user.acts(Act::Waits);
+    let (one, other) = (world.process().await, world.process().await);
+    let first = tokio::spawn(async move { one.log_in().await });
+    let url = world.user.is_asked(1).await;
+    let second = tokio::spawn(async move { other.log_in().await });
+    world.user.sees("another login at this server is under way").await;
+    world.keep.slow_down(true);
+    let (_, page) = tokio::join!(world.keep.is_writing(), world.user.browse(&url));
+    assert_eq!(page.status(), StatusCode::OK);
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.user.opened().len(), 1);
+    world.keep.slow_down(false);
+    within(first).await.unwrap().unwrap();
+    within(second).await.unwrap().unwrap();
+    assert_eq!(world.user.opened().len(), 1);
 }
 
 /// Two logins, one server, one user.

@@ -1,6 +1,7 @@
 //! Staying logged in without the user.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,23 +13,23 @@ use tokio::sync::watch;
 
 use crate::support::authorization_server::{LIFETIME, page, refusal};
 use crate::support::user::{Act, within};
-use crate::support::world::{A_MINUTE, Process, World};
+use crate::support::world::{A_MINUTE, Got, Process, World};
 
 const LIFE: Duration = Duration::from_secs(LIFETIME);
 
 /// As many calls at once.
-async fn calls(process: &Process, count: usize) -> Vec<StatusCode> {
+async fn calls(process: &Process, count: usize) -> Vec<Got> {
     let calls: Vec<_> = (0..count)
         .map(|_| {
             let process = process.clone();
-            tokio::spawn(async move { process.call().await.status })
+            tokio::spawn(async move { process.call().await })
         })
         .collect();
-    let mut statuses = Vec::new();
+    let mut got = Vec::new();
     for call in calls {
-        statuses.push(call.await.unwrap());
+        got.push(call.await.unwrap());
     }
-    statuses
+    got
 }
 
 async fn becomes(process: &Process, wanted: AuthState) {
@@ -42,7 +43,7 @@ async fn a_hundred_requests_at_the_tokens_end_share_one_refresh() {
     let process = world.logged_in().await;
     world.clock.advance(LIFE);
     world.idp.forget_access_tokens();
-    assert!(calls(&process, 100).await.iter().all(|status| *status == StatusCode::OK));
+    assert!(calls(&process, 100).await.iter().all(|got| got.status == StatusCode::OK));
     assert_eq!(world.idp.granted("refresh_token").len(), 1);
     assert_eq!(world.user.opened().len(), 1);
 }
@@ -51,7 +52,7 @@ async fn a_hundred_requests_at_the_tokens_end_share_one_refresh() {
 async fn a_hundred_refused_requests_share_one_login() {
     let world = World::start().await;
     let process = world.process().await;
-    assert!(calls(&process, 100).await.iter().all(|status| *status == StatusCode::OK));
+    assert!(calls(&process, 100).await.iter().all(|got| got.status == StatusCode::OK));
     assert_eq!(world.user.opened().len(), 1);
     assert_eq!(world.idp.granted("authorization_code").len(), 1);
 }
@@ -63,7 +64,10 @@ async fn a_hundred_requests_share_one_login_that_fails() {
         .idp
         .behave(|manner| manner.on(|asked| (asked.path == "/token").then(|| refusal(400, "invalid_grant"))));
     let process = world.process().await;
-    assert!(calls(&process, 100).await.iter().all(|status| *status == StatusCode::SERVICE_UNAVAILABLE));
+    for got in calls(&process, 100).await {
+        assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(got.body.contains("invalid_grant") && !got.body.contains("not tried before"), "{}", got.body);
+    }
     assert_eq!(world.user.opened().len(), 1);
     // The next one waits a while, and longer every time.
     for (pause, opened) in [(29, 1), (9, 2), (59, 2), (16, 3), (119, 3), (31, 4)] {
@@ -255,6 +259,49 @@ async fn a_failed_refresh_deletes_nothing_that_another_process_has_renewed() {
     let kept = world.keep.kept().grant.unwrap();
     assert_eq!(kept.refresh_token.unwrap().expose_secret(), "of-the-other-too");
     assert_eq!(world.user.opened().len(), 1, "there is no need for a login");
+}
+
+/// As above, but what the other process renewed has come to its end, too.
+#[tokio::test]
+async fn the_refresh_token_of_another_process_is_used_and_never_deleted() {
+    for accepts_the_second in [true, false] {
+        let world = World::start().await;
+        let process = world.logged_in().await;
+        let (other, number) = (Arc::clone(&world.keep), AtomicUsize::new(0));
+        world.idp.behave(|manner| {
+            manner.on(move |asked| {
+                (asked.one("grant_type") == Some("refresh_token")).then(|| {
+                    let number = number.fetch_add(1, Ordering::SeqCst);
+                    if accepts_the_second && asked.must("refresh_token") == "of-the-other-0" {
+                        let tokens = r#"{"access_token":"renewed","token_type":"Bearer","expires_in":600}"#;
+                        return page(200, "application/json", tokens);
+                    }
+                    other.meddle(|kept| {
+                        let token = format!("of-the-other-{number}");
+                        kept.grant.as_mut().unwrap().refresh_token = Some(token.into());
+                    });
+                    refusal(400, "invalid_grant")
+                })
+            });
+        });
+        world.mcp.on(|asked, _| {
+            let known = asked.header("authorization") == Some("Bearer renewed");
+            known.then(|| page(200, "application/json", "{}"))
+        });
+        world.clock.advance(LIFE);
+        world.user.acts(Act::Waits);
+        let call = tokio::spawn(async move { process.call().await.status });
+        if accepts_the_second {
+            assert_eq!(call.await.unwrap(), StatusCode::OK);
+            assert_eq!(world.user.opened().len(), 1);
+        } else {
+            world.user.is_asked(2).await;
+            let kept = world.keep.kept().grant.unwrap().refresh_token.unwrap();
+            assert_eq!(kept.expose_secret(), "of-the-other-1");
+            call.abort();
+        }
+        assert_eq!(world.idp.granted("refresh_token").len(), 2);
+    }
 }
 
 #[tokio::test]

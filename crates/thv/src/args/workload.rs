@@ -39,6 +39,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_server: Option<PathBuf>,
 
+    /// Name, with or without a port, under which clients elsewhere reach the workload: needed with a --host that they can reach.
+    /// May be repeated
+    #[arg(long = "allowed-hosts", value_name = "NAME[:PORT]", value_delimiter = ',')]
+    pub(crate) allowed_hosts: Vec<String>,
+
     /// Web origin whose pages may call the workload. May be repeated
     #[arg(long = "allowed-origins", value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) allowed_origins: Vec<String>,

@@ -7,9 +7,10 @@ use thv_oauth::received_challenge::ReceivedChallenge;
 use thv_remote::credentials::Credentials;
 use thv_remote::reach::Reach;
 use thv_remote::survey::{Answer, Outlook, Survey, Verdict, survey};
+use thv_workload::{Definition, WorkloadName};
 
 use super::machine::{Machine, block_on};
-use super::run::remote_auth;
+use super::run::{refuse_or_warn, remote_auth};
 use super::show::table;
 use crate::args::Doctor;
 use crate::failure::Failure;
@@ -24,9 +25,12 @@ pub(crate) fn doctor(args: Doctor) -> Result<(), Failure> {
         settings.client_metadata_url =
             settings.client_metadata_url.or(configured.client_metadata_url.clone());
         settings.callback_port = settings.callback_port.or(configured.callback_port);
+        let name = WorkloadName::from_url(&args.url).map_err(|error| Failure::from_error(&error))?;
+        let remote_auth = settings.clone();
+        refuse_or_warn(&Definition { remote_auth, ..Definition::remote(name, args.url.clone()) })?;
         let bundle = args.ca_bundle.as_deref().or(configured.ca_bundle.as_deref());
         let roots = Roots::load(bundle).map_err(|error| Failure::from_error(&error))?;
-        let reach = Reach::of(&args.url, &settings, &roots).await;
+        let reach = Reach::of(&args.url, &settings, None, &roots).await;
         let found =
             survey(&args.url, &settings, &Credentials::default(), &reach, &SystemClock::shared()).await;
         match args.json {
@@ -140,7 +144,13 @@ fn said(found: &Survey) -> String {
 
 fn section<const N: usize>(title: &str, rows: &[[String; N]]) -> String {
     let (bold, plain) = if printer::stdout_has_color() { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
-    let rows: String = table(rows).lines().map(|line| format!("  {line}\n")).collect();
+    // What a remote server says must not speak to the terminal.
+    let rows: Vec<[String; N]> = rows
+        .iter()
+        .map(|row| row.each_ref().map(|cell| printer::printable(&cell.replace('\n', " "))))
+        .collect();
+    let rows = table(&rows);
+    let rows: String = rows.lines().map(|line| format!("  {line}\n")).collect();
     format!("{bold}{title}{plain}\n{rows}\n")
 }
 

@@ -17,6 +17,10 @@ pub(crate) fn login(args: Login) -> Result<(), Failure> {
         let machine = Machine::open()?;
         let mut definition = machine.definition(&args.name)?;
         definition.remote_auth.skip_browser |= args.skip_browser;
+        if !machine.keeps_logins()? {
+            let failure = Failure::new("secrets come from the environment, which keeps no login");
+            return Err(failure.with_hint(format!("`thv restart {}` logs in anew", args.name)));
+        }
         let session = session(&machine, &definition).await?;
         session.obtain(Demand::Login, None).await.map_err(|error| Failure::from_login(&error))?;
         tell(&machine, &args.name)?;
@@ -30,7 +34,7 @@ pub(crate) fn logout(args: Named) -> Result<(), Failure> {
         let machine = Machine::open()?;
         let definition = machine.definition(&args.name)?;
         let session = session(&machine, &definition).await?;
-        let done = session.log_out(false).await.map_err(|error| Failure::from_error(&error))?;
+        let done = session.log_out(false).await.map_err(|error| Failure::from_login(&error))?;
         tell(&machine, &args.name)?;
         mention(&done);
         report(&args.name, if done.was_logged_in { "logged out" } else { "not logged in" }, args.json)

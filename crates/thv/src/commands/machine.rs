@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use thv_clock::SystemClock;
 use thv_egress::Roots;
 use thv_remote::ui::Ui;
-use thv_secrets::{Choice, SecretStore, Variables};
+use thv_secrets::{Choice, Provider, SecretStore, Variables};
 use thv_workload::run::{Environment, WorkloadSecrets};
 use thv_workload::{Definition, Paths, Settings, Store, WorkloadName};
 
@@ -52,6 +52,11 @@ impl Machine {
             environment: Variables::of_process(),
         };
         SecretStore::open(&settings).map_err(|error| Failure::from_error(&error))
+    }
+
+    /// Whether a login lasts beyond the process that makes it.
+    pub(crate) fn keeps_logins(&self) -> Result<bool, Failure> {
+        Ok(self.secrets()?.provider() != Provider::Environment)
     }
 
     pub(crate) fn environment(&self, talk: Talk) -> Result<Environment, Failure> {

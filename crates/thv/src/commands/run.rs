@@ -9,13 +9,16 @@ use thv_remote::settings::AuthSettings;
 use thv_remote::token_exchange::TokenExchangeSettings;
 use thv_workload::run::Kind;
 use thv_workload::store::StoreError;
-use thv_workload::{Definition, RunLock, WorkloadName};
+use thv_workload::{Definition, WorkloadName};
 
 use super::machine::{Machine, block_on};
-use super::start::{Bring, bring_up};
+use super::start::{Bring, bring_up, take};
 use crate::args::{RemoteAuth, Run, TokenExchange};
 use crate::failure::Failure;
 use crate::printer;
+
+const BEARER_TOKEN: &str = "--remote-auth-bearer-token";
+const CLIENT_SECRET: &str = "--remote-auth-client-secret";
 
 /// The secrets that came with the command line.
 type Given = Vec<(Kind, SecretString)>;
@@ -26,18 +29,34 @@ pub(crate) fn run(args: Run) -> Result<(), Failure> {
         let machine = Machine::open()?;
         let (definition, given) = defined(&args)?;
         refuse_or_warn(&definition)?;
-        let definition = save(&machine, definition)?;
-        let secrets = machine.workload_secrets(&definition.name)?;
-        for (kind, secret) in given {
-            secrets.set(kind, secret).await.map_err(|error| Failure::from_error(&error))?;
+        if !given.is_empty() && !machine.keeps_logins()? {
+            let failure =
+                Failure::new("secrets come from the environment, where those of a workload cannot be kept");
+            let hint = "choose another provider, such as TOOLHIVE_SECRETS_PROVIDER=encrypted";
+            return Err(failure.with_hint(hint));
         }
+        let definition = save(&machine, definition)?;
+        keep(&machine, &definition.name, given).await?;
         let bring = Bring { foreground: args.foreground, json: args.json, detached: false };
         bring_up(&machine, definition, bring).await
     })
 }
 
-/// Keeps the workload, in place of one of the same name that was defined differently and has never come up: whoever mends what
-/// they have said is not to be told that they have said it.
+/// Keeps the secrets of a workload, unless it runs with others.
+async fn keep(machine: &Machine, name: &WorkloadName, given: Given) -> Result<(), Failure> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let _lock = take(machine, name)?;
+    let secrets = machine.workload_secrets(name)?;
+    for (kind, secret) in given {
+        secrets.set(kind, secret).await.map_err(|error| Failure::from_error(&error))?;
+    }
+    Ok(())
+}
+
+/// Keeps the workload, in place of one of the same name that does not run and has never come up, or differs in its port alone:
+/// whoever mends what they have said is not to be told that they have said it.
 fn save(machine: &Machine, definition: Definition) -> Result<Definition, Failure> {
     let store = &machine.store;
     let refused = match store.save(&definition) {
@@ -47,8 +66,12 @@ fn save(machine: &Machine, definition: Definition) -> Result<Definition, Failure
     };
     let name = &definition.name;
     let status = store.status(name).map_err(|error| Failure::from_error(&error))?;
-    if status.state.is_final() && status.started_at.is_none() {
-        let lock = RunLock::try_take(store.paths(), name).map_err(|error| Failure::from_error(&error))?;
+    let may_change = || {
+        status.started_at.is_none()
+            || store.load(name).is_ok_and(|kept| definition.differs_at_most_in_port(&kept))
+    };
+    if status.state.is_final() && may_change() {
+        let lock = take(machine, name)?;
         store.replace(&lock, &definition).map_err(|error| Failure::from_error(&error))?;
         return Ok(definition);
     }
@@ -59,7 +82,7 @@ fn save(machine: &Machine, definition: Definition) -> Result<Definition, Failure
 }
 
 /// Everything that is wrong at once.
-fn refuse_or_warn(definition: &Definition) -> Result<(), Failure> {
+pub(super) fn refuse_or_warn(definition: &Definition) -> Result<(), Failure> {
     let problems =
         definition.check().into_iter().map(|problem| Problem { path: option(&problem.path), ..problem });
     let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -99,7 +122,7 @@ fn defined(args: &Run) -> Result<(Definition, Given), Failure> {
         // The command line demands one of them.
         (None, None) => return Err(Failure::new("there is neither a URL nor a command")),
     };
-    let (auth, mut secrets) = remote_auth(&args.auth)?;
+    let (auth, mut secrets) = remote_auth(&auth_of(args))?;
     let (exchange, exchange_secret) = token_exchange(&args.exchange)?;
     secrets.extend(exchange_secret.map(|secret| (Kind::TokenExchangeSecret, secret)));
     definition.host = args.host;
@@ -112,6 +135,7 @@ fn defined(args: &Run) -> Result<(Definition, Given), Failure> {
     definition.env = args.env.iter().cloned().collect();
     definition.env_secrets =
         args.secrets.iter().map(|(name, variable)| (variable.clone(), name.clone())).collect();
+    definition.allowed_hosts = args.allowed_hosts.clone();
     definition.allowed_origins = args.allowed_origins.clone();
     definition.ca_bundle = args.ca_bundle.as_deref().map(absolute).transpose()?;
     definition.auth_server = args.auth_server.as_deref().map(absolute).transpose()?;
@@ -119,6 +143,20 @@ fn defined(args: &Run) -> Result<(Definition, Given), Failure> {
         definition.cwd = std::env::current_dir().ok();
     }
     Ok((definition, secrets))
+}
+
+/// What is said of a login. What the environment says for remote servers does not concern a command.
+fn auth_of(args: &Run) -> RemoteAuth {
+    let mut auth = args.auth.clone();
+    if args.url.is_none() {
+        auth.remote_auth_bearer_token.take_if(|_| !is_typed(BEARER_TOKEN));
+        auth.remote_auth_client_secret.take_if(|_| !is_typed(CLIENT_SECRET));
+    } else if auth.remote_auth_bearer_token.as_ref().is_some_and(|token| !token.is_empty())
+        && !is_typed(BEARER_TOKEN)
+    {
+        printer::talk("the bearer token comes from TOOLHIVE_REMOTE_AUTH_BEARER_TOKEN\n");
+    }
+    auth
 }
 
 fn name(
@@ -136,12 +174,12 @@ fn name(
 /// The settings of a login, and the secrets that came with them.
 pub(super) fn remote_auth(args: &RemoteAuth) -> Result<(AuthSettings, Given), Failure> {
     let client_secret = secret(
-        "--remote-auth-client-secret",
+        CLIENT_SECRET,
         args.remote_auth_client_secret.as_deref(),
         args.remote_auth_client_secret_file.as_deref(),
     )?;
     let bearer_token = secret(
-        "--remote-auth-bearer-token",
+        BEARER_TOKEN,
         args.remote_auth_bearer_token.as_deref(),
         args.remote_auth_bearer_token_file.as_deref(),
     )?;
@@ -201,10 +239,19 @@ fn secret(flag: &str, given: Option<&str>, file: Option<&Path>) -> Result<Option
         }
         return Ok(Some(SecretString::from(text)));
     }
-    if given.is_some() && std::env::args().any(|argument| argument.starts_with(flag)) {
+    if given.is_some() && is_typed(flag) {
         printer::talk(&format!("warning: other users of this machine can see {flag}: prefer {flag}-file\n"));
     }
     Ok(given.filter(|text| !text.is_empty()).map(SecretString::from))
+}
+
+/// Whether a flag is among the arguments, and its value not from the environment.
+fn is_typed(flag: &str) -> bool {
+    let ours = std::env::args_os().take_while(|argument| argument != "--");
+    let mut ours = ours.filter_map(|argument| argument.into_string().ok());
+    ours.any(|argument| {
+        argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read, stdin};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use thv_secrets::SecretStore;
 
 use super::machine::Machine;
@@ -17,11 +18,11 @@ const MAX: u64 = 64 * 1024;
 pub(crate) fn secret(command: SecretCommand) -> Result<(), Failure> {
     let store = Machine::open()?.secrets()?;
     match command {
-        SecretCommand::Set { name } => {
+        SecretCommand::Set { name, json } => {
             let secret = read(&name)?;
             store.set(user(&name)?, &secret).map_err(|error| Failure::from_error(&error))?;
             printer::talk(&format!("stored in {}\n", store.place()));
-            Ok(())
+            report(&name, "stored", json)
         }
         SecretCommand::Get { name } => match of_user(&store, &name)? {
             Some(secret) => printer::data(&format!("{}\n", secret.expose_secret())),
@@ -34,12 +35,20 @@ pub(crate) fn secret(command: SecretCommand) -> Result<(), Failure> {
                 false => names.iter().try_for_each(|name| printer::data(&format!("{name}\n"))),
             }
         }
-        SecretCommand::Delete { name } => {
+        SecretCommand::Delete { name, json } => {
             match store.delete(user(&name)?).map_err(|error| Failure::from_error(&error))? {
-                true => Ok(()),
+                true => report(&name, "deleted", json),
                 false => Err(missing(&name)),
             }
         }
+    }
+}
+
+/// Data only for programs: people see that it worked.
+fn report(name: &str, result: &str, as_json: bool) -> Result<(), Failure> {
+    match as_json {
+        true => printer::data(&format!("{}\n", json!({"name": name, "result": result}))),
+        false => Ok(()),
     }
 }
 

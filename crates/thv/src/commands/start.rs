@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use thv_remote::session::Session;
-use thv_workload::process::{detach, spawn_detached, stop};
+use thv_workload::logs::keep_small;
+use thv_workload::process::{NotReady, detach, spawn_detached, stop};
 use thv_workload::run::{open_session, start as start_workload};
-use thv_workload::run_lock::Holder;
+use thv_workload::run_lock::{Holder, TakeError};
+use thv_workload::store::StoreError;
 use thv_workload::{Definition, RunLock, WorkloadName};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::machine::{Machine, Talk, block_on};
 use super::stop::{PATIENCE, names_of};
@@ -74,6 +77,9 @@ pub(super) async fn bring_up(machine: &Machine, definition: Definition, bring: B
     let spawned = spawn_detached(&program, arguments, &log, &[]);
     let mut spawned = spawned.map_err(|error| Failure::from_error(&error))?;
     let status = spawned.ready(&machine.store, name, READY).await.map_err(|error| {
+        if let NotReady::Store(StoreError::Running { name, pid }) = &error {
+            return already_running(name, *pid);
+        }
         let failure = Failure::from_error(&error).with_hint(format!("`thv logs {name}` shows the log"));
         printer::talk(&error.log().iter().map(|line| format!("  | {line}\n")).collect::<String>());
         failure
@@ -84,6 +90,12 @@ pub(super) async fn bring_up(machine: &Machine, definition: Definition, bring: B
 /// Logs in while the user is looking.
 async fn log_in_first(machine: &Machine, definition: &Definition) -> Result<(), Failure> {
     if definition.remote_url.is_none() {
+        return Ok(());
+    }
+    if !machine.keeps_logins()? {
+        printer::talk(
+            "secrets come from the environment, which keeps no login: it is made when a client needs it\n",
+        );
         return Ok(());
     }
     let environment = machine.environment(Talk::User)?;
@@ -109,11 +121,12 @@ async fn prepare(session: &Session) -> Result<(), Failure> {
 
 async fn serve(machine: &Machine, definition: Definition, bring: Bring) -> Result<(), Failure> {
     let name = definition.name.clone();
-    let lock = RunLock::try_take(machine.store.paths(), &name).map_err(|error| match error {
-        thv_workload::run_lock::TakeError::Running { pid, .. } => already_running(&name, pid),
-        error => Failure::from_error(&error),
-    })?;
+    // Before anybody can find out whom to send one.
     let mut signals = Signals::listen()?;
+    let lock = take(machine, &name)?;
+    let _log = bring
+        .detached
+        .then(|| AbortOnDropHandle::new(tokio::spawn(keep_small(machine.store.paths().log(&name)))));
     let serving = async {
         let environment = machine.environment(if bring.detached { Talk::Log } else { Talk::User })?;
         let roots = machine.roots(&definition)?;
@@ -141,17 +154,20 @@ async fn serve(machine: &Machine, definition: Definition, bring: Bring) -> Resul
             return Err(failure);
         }
     };
-    if definition.proxy_port.is_none() {
-        // The URL that clients are given stays.
-        let kept = Definition { proxy_port: Some(running.port), ..definition.clone() };
-        machine.store.replace(&lock, &kept).map_err(|error| Failure::from_error(&error))?;
-    }
     if !bring.detached {
         report(&name, &running.url, bring)?;
     }
     tracing::info!(workload = %name, url = running.url, "ready");
     running.until(&lock, &mut signals).await;
     Ok(())
+}
+
+/// Takes the lock of a workload that does not run.
+pub(super) fn take(machine: &Machine, name: &WorkloadName) -> Result<RunLock, Failure> {
+    RunLock::try_take(machine.store.paths(), name).map_err(|error| match error {
+        TakeError::Running { pid, .. } => already_running(name, pid),
+        error => Failure::from_error(&error),
+    })
 }
 
 /// What ends a workload, and what makes it look at its login again.

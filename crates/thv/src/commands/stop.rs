@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use thv_workload::WorkloadName;
 use thv_workload::process::{Stopped, stop as stop_workload};
-use thv_workload::run::open_session;
-use thv_workload::run_lock::Holder;
+use thv_workload::run::{open_session, remove as forget};
 use thv_workload::store::StoreError;
+use thv_workload::{RunLock, WorkloadName};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::machine::{Machine, Talk, block_on};
 use crate::args::{Remove, Several};
 use crate::failure::Failure;
 use crate::printer;
 
-/// How long a workload may take to end by itself.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a workload may take to end by itself: requests have 3 s, twice with an authorization server in front, and then the
+/// command 10 s.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `thv stop`
 pub(crate) fn stop(args: Several) -> Result<(), Failure> {
@@ -49,13 +50,17 @@ pub(crate) fn remove(args: Remove) -> Result<(), Failure> {
     })
 }
 
-/// Ends the login where it was made, then forgets everything: secrets first, so that none is left without its workload.
+/// Ends the login where it was made, then forgets everything. Nobody starts the workload meanwhile.
 async fn remove_one(machine: &Machine, name: &WorkloadName) -> Result<(), Failure> {
-    let holder = Holder::of(machine.store.paths(), name).map_err(|error| Failure::from_error(&error))?;
-    if let Some(Holder { pid }) = holder {
-        let running = StoreError::Running { name: name.clone(), pid };
-        return Err(Failure::from_error(&running).with_hint("--force stops it first"));
-    }
+    // Whoever logs in tells the holder of the lock about it, and that would end this process.
+    let _told = signal(SignalKind::user_defined1()).map_err(|error| Failure::from_error(&error))?;
+    let lock =
+        RunLock::try_take(machine.store.paths(), name).map_err(|error| match StoreError::from(error) {
+            running @ StoreError::Running { .. } => {
+                Failure::from_error(&running).with_hint("--force stops it first")
+            }
+            error => Failure::from_error(&error),
+        })?;
     if let Ok(definition) = machine.definition(name) {
         let environment = machine.environment(Talk::User)?;
         let roots = machine.roots(&definition)?;
@@ -67,8 +72,7 @@ async fn remove_one(machine: &Machine, name: &WorkloadName) -> Result<(), Failur
             }
         }
     }
-    machine.workload_secrets(name)?.forget().await.map_err(|error| Failure::from_error(&error))?;
-    machine.store.remove(name).map_err(|error| Failure::from_error(&error))
+    Ok(forget(&machine.store, &machine.workload_secrets(name)?, lock).await?)
 }
 
 /// The workloads that are meant.

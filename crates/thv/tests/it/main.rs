@@ -1,5 +1,5 @@
 //! The program as its users run it.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cimd;
 mod docs;
@@ -8,3 +8,4 @@ mod run;
 mod secret;
 mod serve;
 mod store;
+mod workload;

@@ -37,7 +37,7 @@ pub(crate) fn thv_at(home: &Path, arguments: &[&str], input: &str) -> Run {
 }
 
 impl Run {
-    fn of(Output { status, stdout, stderr }: Output) -> Self {
+    pub(crate) fn of(Output { status, stdout, stderr }: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }

@@ -10,6 +10,8 @@ fn a_secret_is_stored_printed_listed_and_removed() {
     assert_eq!(run(&["secret", "get", "api-key"], "").stdout, "s3cret\n");
     assert_eq!(run(&["secret", "list"], "").stdout, "api-key\n");
     assert_eq!(run(&["secret", "list", "--json"], "").stdout, "[\"api-key\"]\n");
+    let again = run(&["secret", "set", "api-key", "--json"], "s3cret\n");
+    assert_eq!(again.stdout, "{\"name\":\"api-key\",\"result\":\"stored\"}\n");
     assert_eq!(run(&["secret", "delete", "api-key"], "").code, Some(0));
     let gone = run(&["secret", "get", "api-key"], "");
     assert_eq!((gone.code, gone.stdout.as_str()), (Some(1), ""));

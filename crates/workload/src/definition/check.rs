@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use thv_config::Problem;
 use thv_oauth::scope::ScopeSet;
 
-use super::Definition;
+use super::{Definition, host};
 
 pub(super) fn check(definition: &Definition) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -66,12 +66,7 @@ fn proxy(definition: &Definition, found: &mut Vec<Problem>) {
         let hint = "leave it out to have a port chosen once and kept";
         found.push(Problem::error("proxy_port", "0 is not a port").with_hint(hint));
     }
-    if !definition.host.is_loopback() && definition.auth_server.is_none() {
-        let message = "everyone who can reach this address uses the MCP server, and your login at it";
-        found.push(
-            Problem::warning("host", message).with_hint("listen on 127.0.0.1, or configure auth_server"),
-        );
-    }
+    hosts(definition, found);
     for (index, origin) in definition.allowed_origins.iter().enumerate() {
         if !url::is_origin(origin) {
             let message = "is not an origin: scheme, host and port as a browser sends them, without a path";
@@ -81,6 +76,41 @@ fn proxy(definition: &Definition, found: &mut Vec<Problem>) {
     }
     absolute("ca_bundle", definition.ca_bundle.as_ref(), found);
     absolute("auth_server", definition.auth_server.as_ref(), found);
+}
+
+/// Where anybody may connect, the names that clients use must be known: a web page under another name would be let in by their
+/// browsers (DNS rebinding).
+fn hosts(definition: &Definition, found: &mut Vec<Problem>) {
+    for (index, host) in definition.allowed_hosts.iter().enumerate() {
+        if !host::is_host(host) {
+            let message = "is not a host with or without a port, such as mcp.example.com:8080";
+            found.push(Problem::error(format!("allowed_hosts[{index}]"), message));
+        }
+    }
+    let named = !definition.allowed_hosts.is_empty();
+    if definition.auth_server.is_some() {
+        if named {
+            let message =
+                "has no effect behind an authorization server, which answers to its publicUrl alone";
+            found.push(Problem::error("allowed_hosts", message));
+        }
+        return;
+    }
+    if definition.host.is_loopback() {
+        return;
+    }
+    let hint = "listen on 127.0.0.1, or configure auth_server";
+    let problem = match named {
+        true => Problem::warning(
+            "host",
+            "everyone who can reach this address uses the MCP server, and your login at it",
+        ),
+        false => Problem::error(
+            "host",
+            "clients elsewhere are refused unless allowed_hosts has the names that they use",
+        ),
+    };
+    found.push(problem.with_hint(hint));
 }
 
 /// The process that runs a workload has its own idea of where it is.
@@ -158,26 +188,39 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_everyone_is_warned_about_unless_somebody_guards_it() {
+    fn an_address_for_everyone_needs_names_or_somebody_who_guards_it() {
+        let found = |definition: &Definition| {
+            let problems = definition.check().into_iter();
+            problems.map(|problem| (problem.is_error(), problem.path)).collect::<Vec<_>>()
+        };
         let open = Definition { host: "0.0.0.0".parse().unwrap(), ..remote() };
-        let problems = open.check();
-        assert_eq!(
-            problems.iter().map(|p| (p.path.as_str(), p.is_error())).collect::<Vec<_>>(),
-            [("host", false)]
-        );
+        assert_eq!(found(&open), [(true, "host".to_owned())]);
+        let named = Definition { allowed_hosts: vec!["mcp.lan".into()], ..open.clone() };
+        assert_eq!(found(&named), [(false, "host".to_owned())]);
         let guarded = Definition { auth_server: Some("/as.yaml".into()), ..open };
         assert_eq!(guarded.check(), []);
+        let both = Definition { allowed_hosts: named.allowed_hosts, ..guarded };
+        assert_eq!(found(&both), [(true, "allowed_hosts".to_owned())]);
     }
 
     #[test]
     fn ports_paths_and_origins_of_the_proxy_are_checked() {
         let definition = Definition {
             proxy_port: Some(0),
+            allowed_hosts: vec!["mcp.lan".into(), "http://mcp.lan".into()],
             allowed_origins: vec!["https://app.example.com".into(), "*".into()],
             ca_bundle: Some("ca.pem".into()),
             auth_server: Some("as.yaml".into()),
             ..remote()
         };
-        assert_eq!(paths(&definition), ["proxy_port", "allowed_origins[1]", "ca_bundle", "auth_server"]);
+        let expected = [
+            "proxy_port",
+            "allowed_hosts[1]",
+            "allowed_hosts",
+            "allowed_origins[1]",
+            "ca_bundle",
+            "auth_server",
+        ];
+        assert_eq!(paths(&definition), expected);
     }
 }

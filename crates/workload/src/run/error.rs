@@ -9,7 +9,6 @@ use thv_egress::RootsError;
 use thv_egress::target::InvalidTarget;
 use thv_gateway::StartError;
 use thv_remote::error::LoginError;
-use thv_remote::session::SharedLoginError;
 use thv_secrets::SecretsError;
 
 use crate::files::FileError;
@@ -21,9 +20,6 @@ pub enum RunError {
     /// What is kept of its login cannot be used.
     #[error("the login of the workload cannot be used")]
     Kept(#[source] LoginError),
-    /// It needs a login, and there is none.
-    #[error("the server wants a login, and there is none")]
-    Login(#[source] SharedLoginError),
     /// A secret that its definition names is not there.
     #[error("there is no secret of the name {0}: store it with `thv secret set {0}`")]
     SecretMissing(String),
@@ -84,8 +80,10 @@ impl RunError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Kept(error) => error.hint(),
-            Self::Login(error) => error.hint(),
             Self::Listen { .. } => Some("choose another port with --proxy-port".to_owned()),
+            Self::Socket { source, .. } if source.kind() == io::ErrorKind::InvalidInput => Some(
+                "the path of a socket has 107 bytes at most: set XDG_DATA_HOME to a shorter one".to_owned(),
+            ),
             Self::Gateway(error) => error.hint().map(str::to_owned),
             _ => None,
         }

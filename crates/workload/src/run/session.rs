@@ -9,9 +9,11 @@ use thv_remote::settings::AuthSettings;
 
 use super::Environment;
 use super::error::RunError;
+use super::headers::headers;
 use super::keep::KeptLogin;
 use super::secrets::{Kind, WorkloadSecrets};
 use crate::definition::Definition;
+use crate::files::guarded_directory;
 
 /// Opens the session of a workload in front of a remote server; none for a command.
 ///
@@ -48,11 +50,14 @@ pub async fn open_session(
         }
         None => None,
     };
+    let exchanged_at = definition.token_exchange.as_ref().map(|exchange| exchange.url.clone());
+    guarded_directory(&environment.paths.callbacks())?;
     let config = SessionConfig {
         client_secret: own(settings.has_client_secret, Kind::ClientSecret, "client secret").await?,
         bearer_token: own(definition.has_bearer_token, Kind::BearerToken, "bearer token").await?,
         token_exchange,
-        reach: Reach::of(&server_url, &settings, roots).await,
+        headers: headers(definition, &secrets).await?,
+        reach: Reach::of(&server_url, &settings, exchanged_at.as_deref(), roots).await,
         clock: Arc::clone(&environment.clock),
         ui: Arc::clone(&environment.ui),
         keep: Arc::new(KeptLogin::new(&environment.paths, secrets.clone(), &server_url)),

@@ -1,10 +1,10 @@
 //! The door of a workload on a Unix socket, for the authorization server in front of it: nobody gets around that one.
 
 use std::convert::Infallible;
-use std::fs::DirBuilder;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use http::Request;
@@ -16,7 +16,9 @@ use thv_gateway::listener::{Origin, Respond as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
+use super::error::RunError;
 use super::front::Front;
+use crate::files::{guarded_directory, remove_if_there};
 
 /// A socket in a directory that nobody else can enter; gone with this value.
 pub(super) struct Socket {
@@ -26,15 +28,16 @@ pub(super) struct Socket {
 
 impl Socket {
     /// Binds `path`, in place of what a killed process left there.
-    pub(super) fn bind(path: &Path) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        Ok(Self { listener: UnixListener::bind(path)?, path: path.to_owned() })
+    pub(super) fn bind(path: &Path) -> Result<Self, RunError> {
+        path.parent().map_or(Ok(()), guarded_directory)?;
+        remove_if_there(path)?;
+        let bind = || -> io::Result<UnixListener> {
+            let listener = UnixListener::bind(path)?;
+            fs::set_permissions(path, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let listener = bind().map_err(|source| RunError::Socket { path: path.to_owned(), source })?;
+        Ok(Self { listener, path: path.to_owned() })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,7 +63,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // The next process binds it anew in any case.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -124,3 +124,20 @@ fn of_several_that_open_a_large_log_at_once_one_puts_it_aside() {
         assert_eq!(logs::read(&path).unwrap(), "new\n".repeat(4));
     }
 }
+
+#[tokio::test]
+async fn a_large_log_is_emptied_under_its_writer_and_followed_all_the_same() {
+    let home = Home::new();
+    let path = home.paths().log(&name("w"));
+    let mut writer = logs::open(&path).unwrap();
+    writer.write_all(b"small\n").unwrap();
+    logs::empty_if_large(&path).unwrap();
+    assert_eq!(logs::read(&path).unwrap(), "small\n");
+    writer.set_len(CAP).unwrap();
+    let mut follow = Follow::new(&path, 0).unwrap();
+    logs::empty_if_large(&path).unwrap();
+    writer.write_all(b"new\n").unwrap();
+    assert_eq!(logs::read(&path).unwrap(), "new\n");
+    assert_eq!(fs::metadata(path.with_extension("log.1")).unwrap().len(), CAP);
+    assert_eq!(next(&mut follow).await, "new");
+}

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use thv_workload::process::{StopError, Stopped, stop};
+use thv_workload::run_lock::TakeError;
 use thv_workload::status::State;
-use thv_workload::store::StoreError;
 use thv_workload::{RunLock, Status};
 
 use crate::home::{Home, PATIENCE, name, remote};
@@ -72,7 +72,7 @@ async fn a_stopped_workload_can_be_removed_at_once() {
     store.save(&remote("w")).unwrap();
     let mut server = spawn(&home, "server");
     server.ready(&store, &name("w"), PATIENCE).await.unwrap();
-    assert!(matches!(store.remove(&name("w")), Err(StoreError::Running { .. })));
+    assert!(matches!(RunLock::try_take(store.paths(), &name("w")), Err(TakeError::Running { .. })));
     stop(&store, &name("w"), PATIENCE).await.unwrap();
-    store.remove(&name("w")).unwrap();
+    store.remove(RunLock::try_take(store.paths(), &name("w")).unwrap()).unwrap();
 }

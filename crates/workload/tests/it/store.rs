@@ -1,12 +1,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use thv_clock::Timestamp;
 use thv_workload::status::State;
 use thv_workload::store::StoreError;
 use thv_workload::{Definition, RunLock, Status, logs};
 
 use crate::home::{Home, name, remote};
 use crate::other_process::Other;
+
+fn remove(home: &Home, workload: &str) -> Result<(), StoreError> {
+    home.store().remove(RunLock::try_take(&home.paths(), &name(workload))?)
+}
 
 #[test]
 fn a_workload_is_kept_for_its_user_alone() {
@@ -56,7 +61,8 @@ fn what_makes_no_sense_is_not_kept() {
 #[test]
 fn a_warning_does_not_keep_a_workload_from_being_kept() {
     let home = Home::new();
-    let open = Definition { host: "0.0.0.0".parse().unwrap(), ..remote("w") };
+    let open =
+        Definition { host: "0.0.0.0".parse().unwrap(), allowed_hosts: vec!["mcp.lan".into()], ..remote("w") };
     home.store().save(&open).unwrap();
     assert!(home.store().load(&name("w")).unwrap() == open);
 }
@@ -83,7 +89,7 @@ fn one_broken_workload_does_not_hide_the_others() {
     for (error, file) in errors.iter().zip(["broken.json", "later.json", "moved.json"]) {
         assert!(error.contains(file), "{error}");
     }
-    store.remove(&name("broken")).unwrap();
+    remove(&home, "broken").unwrap();
     assert_eq!(store.list().unwrap().unreadable.len(), 2, "what is broken can be removed");
 }
 
@@ -141,11 +147,11 @@ fn a_running_workload_is_not_removed() {
     store.save(&remote("w")).unwrap();
     let mut other = Other::start(&home, "holder");
     assert_eq!(other.says(), "held");
-    let error = store.remove(&name("w")).unwrap_err().to_string();
+    let error = remove(&home, "w").unwrap_err().to_string();
     assert_eq!(error, format!("the workload w is running (process {}); stop it first", other.child.id()));
     assert!(store.get(&name("w")).is_ok());
     other.dismiss();
-    store.remove(&name("w")).unwrap();
+    remove(&home, "w").unwrap();
     assert!(matches!(store.get(&name("w")), Err(StoreError::NotFound(_))));
 }
 
@@ -163,7 +169,7 @@ fn removing_leaves_nothing_behind() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, "").unwrap();
     }
-    store.remove(&name("w")).unwrap();
+    remove(&home, "w").unwrap();
     for file in [
         paths.definition(&name("w")),
         paths.status(&name("w")),
@@ -174,29 +180,20 @@ fn removing_leaves_nothing_behind() {
     ] {
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 0, "{}", file.display());
     }
-    let error = store.remove(&name("w")).unwrap_err();
+    let error = remove(&home, "w").unwrap_err();
     assert!(matches!(error, StoreError::NotFound(_)), "{error}");
     assert!(!paths.lock(&name("w")).exists());
 }
 
 #[test]
-fn logs_of_workloads_that_are_gone_are_pruned_and_no_others() {
+fn a_workload_that_came_up_once_never_looks_like_one_that_did_not() {
     let home = Home::new();
-    let (store, paths) = (home.store(), home.paths());
-    store.save(&remote("kept")).unwrap();
-    for workload in ["kept", "gone", "running"] {
-        logs::open(&paths.log(&name(workload))).unwrap();
-    }
-    let running = RunLock::try_take(&paths, &name("running")).unwrap();
-    for file in ["gone.log.1", "notes.txt", "kept.log.1"] {
-        fs::write(paths.logs().join(file), "").unwrap();
-    }
-    let pruned = store.prune_logs().unwrap();
-    assert_eq!(pruned, ["gone.log", "gone.log.1"].map(|file| paths.logs().join(file)));
-    drop(running);
-    assert_eq!(store.prune_logs().unwrap(), [paths.log(&name("running"))]);
-    let mut left: Vec<_> =
-        fs::read_dir(paths.logs()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    left.sort();
-    assert_eq!(left, ["kept.log", "kept.log.1", "notes.txt"]);
+    let store = home.store();
+    let started =
+        Status { started_at: Some(Timestamp::from_millis(7)), ..Status::new(name("w"), State::Running) };
+    RunLock::try_take(&home.paths(), &name("w")).unwrap().report(&started).unwrap();
+    let failed = Status::new(name("w"), State::Error).with_detail("the port is taken");
+    RunLock::try_take(&home.paths(), &name("w")).unwrap().report(&failed).unwrap();
+    let status = store.status(&name("w")).unwrap();
+    assert_eq!((status.state, status.started_at), (State::Error, started.started_at));
 }

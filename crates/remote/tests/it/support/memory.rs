@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use thv_remote::credentials::{Credentials, Keep, KeepError, Turn};
+use tokio::sync::watch;
+
+use super::user::within;
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -14,6 +17,10 @@ pub(crate) struct Memory {
     browser: Arc<tokio::sync::Mutex<()>>,
     pub(crate) saves: AtomicUsize,
     is_full: AtomicBool,
+    /// Whether writing takes its time.
+    slow: watch::Sender<bool>,
+    /// How many writes have begun.
+    writing: watch::Sender<usize>,
 }
 
 impl Memory {
@@ -34,6 +41,17 @@ impl Memory {
         self.is_full.store(is_full, Ordering::SeqCst);
     }
 
+    /// Nothing is written until it is fast again.
+    pub(crate) fn slow_down(&self, is_slow: bool) {
+        self.slow.send_replace(is_slow);
+    }
+
+    /// Waits until something is being written.
+    pub(crate) async fn is_writing(&self) {
+        let before = *self.writing.borrow();
+        within(self.writing.subscribe().wait_for(|begun| *begun > before)).await.unwrap();
+    }
+
     /// Whether nobody holds the turn.
     pub(crate) fn is_idle(&self) -> bool {
         self.turn.try_lock().is_ok()
@@ -50,6 +68,8 @@ impl Keep for Memory {
         if self.is_full.load(Ordering::SeqCst) {
             return Err("the disk is full".into());
         }
+        self.writing.send_modify(|begun| *begun += 1);
+        self.slow.subscribe().wait_for(|is_slow| !is_slow).await.unwrap();
         self.saves.fetch_add(1, Ordering::SeqCst);
         *self.record.lock().unwrap() = Some(credentials.to_secret());
         Ok(())

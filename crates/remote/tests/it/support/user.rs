@@ -25,6 +25,8 @@ pub(crate) enum Act {
     Waits,
     /// There is no browser.
     HasNoBrowser,
+    /// There is neither a browser nor a user.
+    IsAway,
 }
 
 pub(crate) struct User {
@@ -138,7 +140,7 @@ impl Ui for Seen {
     fn open_browser(&self, url: &str) -> bool {
         self.0.opened.send_modify(|opened| opened.push(url.to_owned()));
         match self.0.act.lock().unwrap().clone() {
-            Act::HasNoBrowser => false,
+            Act::HasNoBrowser | Act::IsAway => false,
             Act::Waits => true,
             Act::LogsIn => {
                 let (user, url) = (Arc::clone(&self.0), url.to_owned());
@@ -157,6 +159,10 @@ impl Ui for Seen {
             Some(input) => input,
             None => std::future::pending().await,
         }
+    }
+
+    fn is_attended(&self) -> bool {
+        !matches!(*self.0.act.lock().unwrap(), Act::IsAway)
     }
 
     fn who_listens(&self, port: u16) -> Option<String> {
