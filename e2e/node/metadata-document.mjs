@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { parseArgs } from 'node:util';
 
-/** The document names no port, as a native application's may (RFC 8252 §7.3). */
-export async function serveMetadataDocument({ cert, key }) {
+/** Without a redirect URI of the caller's, the document names no port, as a native application's may (RFC 8252 §7.3). */
+export async function serveMetadataDocument({ cert, key, 'redirect-uri': redirectUri = 'http://127.0.0.1/callback',
+  'application-type': applicationType }) {
   const served = { requests: 0 };
   const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
     served.requests += 1;
@@ -12,7 +13,8 @@ export async function serveMetadataDocument({ cert, key }) {
     response.end(JSON.stringify({
       client_id: served.url,
       client_name: 'End-to-end client',
-      redirect_uris: ['http://127.0.0.1/callback'],
+      application_type: applicationType,
+      redirect_uris: [redirectUri],
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
       token_endpoint_auth_method: 'none',
@@ -25,6 +27,7 @@ export async function serveMetadataDocument({ cert, key }) {
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const { values } = parseArgs({ options: { cert: { type: 'string' }, key: { type: 'string' } } });
+  const names = ['cert', 'key', 'redirect-uri', 'application-type'];
+  const { values } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, { type: 'string' }])) });
   console.log(JSON.stringify({ url: (await serveMetadataDocument(values)).url }));
 }

@@ -1,13 +1,14 @@
-// An OpenID provider (oidc-provider) on loopback, as an identity provider behind the gateway. Clients are the one that
-// --redirect-uri and --client-secret describe, and with --register whoever registers (RFC 7591, managed by RFC 7592; with
-// --initial-access-token only who has that token). Refresh tokens rotate, and the second use of one ends the login. Prints one
-// JSON line when it listens and one for whatever happens. DELETE /__admin/clients forgets all
-// registrations and their access tokens.
+// An OpenID provider (oidc-provider) on loopback: an identity provider behind the gateway, or the authorization server of an MCP
+// server. Clients are the one that --redirect-uri and --client-secret describe; with --register whoever registers (RFC 7591,
+// managed by RFC 7592; with --initial-access-token only who has that token); with --cimd whoever has a client ID metadata
+// document, also on loopback. Refresh tokens rotate, and the second use of one ends the login; with --keep-refresh-tokens they
+// stay. Tokens can be exchanged (RFC 8693). Prints one JSON line when it listens and one for whatever happens.
+// DELETE /__admin/clients forgets all registrations and their access tokens.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Provider } from 'oidc-provider';
+import { errors, Provider } from 'oidc-provider';
 import { recordSecret } from './preload.mjs';
 import { storedIn } from './stored-in-file.mjs';
 
@@ -19,6 +20,8 @@ const { values: args } = parseArgs({
     'client-secret': { type: 'string' },
     register: { type: 'boolean', default: false },
     'initial-access-token': { type: 'string' },
+    cimd: { type: 'boolean', default: false },
+    'keep-refresh-tokens': { type: 'boolean', default: false },
     // Who may introspect tokens, as ID:SECRET.
     'resource-server': { type: 'string' },
     // The resource that tokens may be asked for (RFC 8707), and must be.
@@ -31,6 +34,7 @@ const { values: args } = parseArgs({
   },
 });
 
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const say = (event) => console.log(JSON.stringify(event));
 const server = createServer();
 await new Promise((resolve) => server.listen(Number(args.port), '127.0.0.1', resolve));
@@ -44,7 +48,7 @@ if (args['redirect-uri']) {
     client_id: args['client-id'],
     client_secret: args['client-secret'],
     redirect_uris: [args['redirect-uri']],
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: ['authorization_code', 'refresh_token', EXCHANGE],
   });
 }
 if (resourceServer) {
@@ -68,6 +72,7 @@ const provider = new Provider(issuer, {
   features: {
     registration: { enabled: args.register, initialAccessToken: args['initial-access-token'] ?? false },
     registrationManagement: { enabled: args.register, rotateRegistrationAccessToken: true },
+    clientIdMetadataDocument: { enabled: args.cimd, ack: 'draft-02' },
     revocation: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === resourceServer },
     resourceIndicators: {
@@ -85,9 +90,27 @@ const provider = new Provider(issuer, {
   },
   pkce: { required: () => true },
   issueRefreshToken: async (ctx, client) => client.grantTypeAllowed('refresh_token'),
-  rotateRefreshToken: true,
+  rotateRefreshToken: !args['keep-refresh-tokens'],
+  // Without the guard that keeps it away from loopback, where the documents of tests are.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   cookies: { keys: ['only for tests'] },
 });
+
+provider.registerGrantType(EXCHANGE, async (ctx) => {
+  const { oidc } = ctx;
+  const { subject_token: subject, audience } = oidc.params;
+  const found = await provider.AccessToken.find(subject);
+  if (!found?.isValid) throw new errors.InvalidGrant('the subject token is not valid');
+  const { accountId } = found;
+  const token = new provider.AccessToken({ client: oidc.client, accountId, aud: audience, scope: found.scope });
+  oidc.entity('Account', { accountId });
+  ctx.body = {
+    access_token: await token.save(),
+    issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    token_type: 'Bearer',
+    expires_in: token.expiration,
+  };
+}, ['subject_token', 'subject_token_type', 'audience']);
 
 for (const event of ['server_error', 'authorization.error', 'grant.error', 'registration_create.error']) {
   provider.on(event, (ctx, error) => {

@@ -1,5 +1,6 @@
 // An MCP server that demands an access token of the authorization server at --issuer, and asks it about every token it gets
-// (RFC 7662). Its one tool tells whose token came, and the token's SHA-256. Prints {"url"} when it listens on loopback.
+// (RFC 7662). With --scopes it has protected resource metadata (RFC 9728), to which its challenge points. Its one tool tells whose
+// token came, the token's SHA-256, and the header fields. Prints {"url"} when it listens on loopback.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -12,6 +13,7 @@ const { values: args } = parseArgs({
     issuer: { type: 'string' },
     'client-id': { type: 'string', default: 'mcp-server' },
     'client-secret': { type: 'string' },
+    scopes: { type: 'string' },
   },
 });
 
@@ -40,10 +42,11 @@ function newServer() {
   }));
   server.setRequestHandler('tools/call', async (_, { http }) => {
     const token = bearer(http.req.headers.get('authorization'));
+    const headers = Object.fromEntries([...http.req.headers].filter(([name]) => name !== 'authorization'));
     const { active, sub, client_id: client, iss } = await introspect(token);
     if (!active) throw new Error('the access token has ended just now');
     const sha256 = createHash('sha256').update(token).digest('hex');
-    return { content: [{ type: 'text', text: JSON.stringify({ subject: sub, client, iss, sha256 }) }] };
+    return { content: [{ type: 'text', text: JSON.stringify({ subject: sub, client, iss, sha256, headers }) }] };
   });
   return server;
 }
@@ -51,14 +54,29 @@ function newServer() {
 const mcp = toNodeHandler(createMcpHandler(newServer));
 const hostAllowed = localhostHostValidation();
 
+const METADATA = '/.well-known/oauth-protected-resource/mcp';
+
+/** The challenge without the metadata that tells where tokens come from is for those who know. */
+function challenge(token) {
+  const params = [token && 'error="invalid_token"', args.scopes && `resource_metadata="${origin}${METADATA}"`];
+  return `Bearer ${params.filter(Boolean).join(', ')}`.trim();
+}
+
 async function serve(request, response) {
   if (!hostAllowed(request, response)) return;
+  if (args.scopes && request.url === METADATA) {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({
+      resource: `${origin}/mcp`, authorization_servers: [args.issuer], scopes_supported: args.scopes.split(' '),
+    }));
+    return;
+  }
   const token = bearer(request.headers.authorization);
   const active = token !== undefined && (await introspect(token)).active;
   if (!active) {
     console.log(JSON.stringify({ event: 'refused', token: token !== undefined }));
     request.resume();
-    response.writeHead(401, { 'www-authenticate': token ? 'Bearer error="invalid_token"' : 'Bearer' }).end();
+    response.writeHead(401, { 'www-authenticate': challenge(token) }).end();
     return;
   }
   await mcp(request, response);
@@ -69,4 +87,5 @@ const server = createServer((request, response) => serve(request, response).catc
   response.destroy();
 }));
 await new Promise((resolve) => server.listen(Number(args.port), '127.0.0.1', resolve));
-console.log(JSON.stringify({ url: `http://127.0.0.1:${server.address().port}/mcp` }));
+const origin = `http://127.0.0.1:${server.address().port}`;
+console.log(JSON.stringify({ url: `${origin}/mcp` }));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Production, Program, Scene, Settings, free_port, package};
+use crate::support::{Document, Gateway, Production, Scene, Settings, free_port, package};
 
 /// A client that the configuration names, and its secret.
 const CONFIDENTIAL: (&str, &str) = ("confidential", "a preregistered client's secret");
@@ -82,9 +83,9 @@ async fn assert_conformant_to_all_clients(scene: &Scene, gateway: &Gateway, port
     let registered = register(scene, gateway, port).await;
     assert_conformant(scene, gateway, port, &registered).await;
 
-    let (host, document) = metadata_document(scene).await;
-    assert_conformant(scene, gateway, port, &document).await;
-    drop(host);
+    let document = Document::serve(scene, &[]).await;
+    assert_conformant(scene, gateway, port, &document.url).await;
+    drop(document);
 
     assert_conformant(scene, gateway, port, "registered-by-hand").await;
 }
@@ -101,13 +102,6 @@ async fn register(scene: &Scene, gateway: &Gateway, port: u16) -> String {
     answer.json()["client_id"].as_str().unwrap().to_owned()
 }
 
-async fn metadata_document(scene: &Scene) -> (Program, String) {
-    let (cert, key) = (scene.pki.cert.to_str().unwrap(), scene.pki.key.to_str().unwrap());
-    let host = scene.node("metadata-document", &["metadata-document.mjs", "--cert", cert, "--key", key]);
-    let listening = host.event("where the document is", |event| event["url"].is_string()).await;
-    (host, listening["url"].as_str().unwrap().to_owned())
-}
-
 /// One verdict of the suite.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Check {
@@ -116,24 +110,36 @@ pub(crate) struct Check {
     pub(crate) status: String,
 }
 
-/// The verdicts in the suite's output folder, ordered: one folder for each scenario, named `KIND-SCENARIO-TIME`.
-pub(crate) fn checks(results: &std::path::Path) -> Vec<Check> {
+/// The verdicts in the suite's output folder, ordered.
+pub(crate) fn checks(results: &Path) -> Vec<Check> {
+    ran(results).iter().flat_map(|(scenario, folder)| checks_of(scenario, folder)).collect()
+}
+
+/// The scenarios in the suite's output folder by name, each with its folder, which is named `SCENARIO-TIME`. The name of a
+/// scenario may be a path.
+pub(crate) fn ran(results: &Path) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     for folder in fs::read_dir(results).expect("results").map(|entry| entry.unwrap().path()) {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        let time = name.len() - "-2026-01-01T00-00-00-000Z".len();
-        let text = fs::read_to_string(folder.join("checks.json")).expect("checks.json");
-        let listed: Vec<Value> = serde_json::from_str(&text).expect("a list of checks");
-        let field = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
-        let listed: Vec<Check> = listed
-            .iter()
-            .map(|check| Check {
-                scenario: name[..time].to_owned(),
-                id: field(check, "id"),
-                status: field(check, "status"),
-            })
-            .collect();
-        found.insert(name.to_owned(), listed);
+        if folder.join("checks.json").exists() {
+            let time = name.len() - "-2026-01-01T00-00-00-000Z".len();
+            found.insert(name[..time].to_owned(), folder);
+        } else {
+            found.extend(ran(&folder).into_iter().map(|(inner, path)| (format!("{name}/{inner}"), path)));
+        }
     }
-    found.into_values().flatten().collect()
+    found
+}
+
+/// The verdicts on one scenario, whose folder this is.
+pub(crate) fn checks_of(scenario: &str, folder: &Path) -> Vec<Check> {
+    let text = fs::read_to_string(folder.join("checks.json")).expect("checks.json");
+    let listed: Vec<Value> = serde_json::from_str(&text).expect("a list of checks");
+    let field = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
+    let check = |check| Check {
+        scenario: scenario.to_owned(),
+        id: field(check, "id"),
+        status: field(check, "status"),
+    };
+    listed.iter().map(check).collect()
 }

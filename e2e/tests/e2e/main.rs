@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod conformance_client;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod error_pages;
@@ -23,6 +25,18 @@ mod pages;
 mod registration;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
+mod run_auth_server;
+#[cfg(test)]
+mod run_command;
+#[cfg(test)]
+mod run_gateway;
+#[cfg(test)]
+mod run_lifecycle;
+#[cfg(test)]
+mod run_login;
+#[cfg(test)]
+mod run_options;
 #[cfg(test)]
 mod sdk_client;
 #[cfg(test)]

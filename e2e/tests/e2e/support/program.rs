@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,7 +27,18 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(name: &str, mut command: Command, log: &Path) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::null());
+        Self::spawn(name, command, log)
+    }
+
+    /// Starts one that is typed to, see [`Self::type_in`].
+    pub(crate) fn interactive(name: &str, mut command: Command, log: &Path) -> Self {
+        command.stdin(Stdio::piped());
+        Self::spawn(name, command, log)
+    }
+
+    fn spawn(name: &str, mut command: Command, log: &Path) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let open = || OpenOptions::new().create(true).append(true).open(log).expect("a log file");
         let (out, stdout) = watch::channel(String::new());
@@ -37,6 +48,23 @@ impl Program {
             tokio::spawn(pump(child.stderr.take().expect("piped"), err, open())),
         ];
         Self { name: name.to_owned(), child, stdout, stderr, pumps }
+    }
+
+    /// Writes to the program's standard input.
+    pub(crate) async fn type_in(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().expect("started as an interactive one");
+        stdin.write_all(text.as_bytes()).await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        stdin.flush().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
+    /// Closes the program's standard input.
+    pub(crate) fn hang_up(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("{} has ended already:\n{}", self.name, self.output()))
     }
 
     /// Everything printed so far.
@@ -78,8 +106,7 @@ impl Program {
 
     /// Asks the program to end, as an operator does.
     pub(crate) async fn terminate(self) -> (ExitStatus, String) {
-        let id =
-            self.child.id().unwrap_or_else(|| panic!("{} has ended already:\n{}", self.name, self.output()));
+        let id = self.id();
         let told =
             Command::new("sh").args(["-c", &format!("kill -TERM {id}")]).status().await.expect("sh runs");
         assert!(told.success(), "{} has ended already", self.name);
@@ -88,28 +115,48 @@ impl Program {
 
     /// Ends the program at once, as a crash does: all it printed.
     pub(crate) async fn kill(mut self) -> String {
-        self.child.start_kill().unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.end_now().await;
         self.ended().await.1
     }
 
+    /// As [`Self::kill`], where it is asked later what it has printed.
+    pub(crate) async fn end_now(&mut self) {
+        self.child.kill().await.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
     /// Waits for the program to end by itself: its exit status and all it printed.
-    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
+    pub(crate) async fn ended(self) -> (ExitStatus, String) {
+        let Finished { status, stdout, stderr } = self.finished().await;
+        (status, stdout + &stderr)
+    }
+
+    /// Waits for the program to end by itself.
+    pub(crate) async fn finished(mut self) -> Finished {
         let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
             panic!("{} did not end within {PATIENCE:?}:\n{}", self.name, self.output());
         };
         for pump in self.pumps.drain(..) {
             pump.await.expect("output is read");
         }
-        (status.expect("a status"), self.output())
+        let (stdout, stderr) = (self.stdout.borrow().clone(), self.stderr.borrow().clone());
+        Finished { status: status.expect("a status"), stdout, stderr }
     }
 
     /// Waits for the program to end well: what it printed to stdout.
     pub(crate) async fn succeeded(self) -> String {
-        let (stdout, name) = (self.stdout.clone(), self.name.clone());
-        let (status, output) = self.ended().await;
-        assert!(status.success(), "{name}: {status}\n{output}");
-        stdout.borrow().clone()
+        let name = self.name.clone();
+        let Finished { status, stdout, stderr } = self.finished().await;
+        assert!(status.success(), "{name}: {status}\n{stdout}{stderr}");
+        stdout
     }
+}
+
+/// How a program ended, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 fn events(text: &str) -> impl Iterator<Item = Value> {

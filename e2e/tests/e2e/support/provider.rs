@@ -25,10 +25,15 @@ impl Provider {
     }
 
     /// Ends it, and starts it again with these `arguments`, among them the same `--state`.
-    pub(crate) async fn start_again(self, scene: &Scene, name: &str, arguments: &[&str]) -> Self {
-        let port = self.issuer.rsplit(':').next().unwrap().to_owned();
-        self.program.kill().await;
+    pub(crate) async fn start_again(mut self, scene: &Scene, name: &str, arguments: &[&str]) -> Self {
+        let port = self.stop().await;
         Self::oidc(scene, name, &[arguments, &["--port", &port]].concat()).await
+    }
+
+    /// Ends it at once: the port that it had.
+    pub(crate) async fn stop(&mut self) -> String {
+        self.program.end_now().await;
+        self.issuer.rsplit(':').next().unwrap().to_owned()
     }
 
     /// A plain OAuth 2.0 authorization server made with Authlib, see `authorization-server.py`.
@@ -87,8 +92,18 @@ impl Provider {
 
     /// An MCP server that demands its tokens, see `token-server.mjs`: its URL.
     pub(crate) async fn token_server(&self, scene: &Scene) -> (Program, String) {
+        self.token_server_with(scene, &[]).await
+    }
+
+    /// As [`Self::token_server`], with metadata that leads its clients to this provider for the scope `mcp:tools`.
+    pub(crate) async fn protected_resource(&self, scene: &Scene, port: u16) -> (Program, String) {
+        self.token_server_with(scene, &["--port", &port.to_string(), "--scopes", "mcp:tools"]).await
+    }
+
+    async fn token_server_with(&self, scene: &Scene, arguments: &[&str]) -> (Program, String) {
         let credentials = ["--issuer", &self.issuer, "--client-secret", RESOURCE_SERVER_SECRET];
-        let server = scene.node("token-server", &[&["token-server.mjs"], &credentials[..]].concat());
+        let fixed = [&["token-server.mjs"], &credentials[..]].concat();
+        let server = scene.node("token-server", &[&fixed, arguments].concat());
         let listening = server.event("where it listens", |event| event["url"].is_string()).await;
         (server, listening["url"].as_str().unwrap().to_owned())
     }

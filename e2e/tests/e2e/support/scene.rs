@@ -1,7 +1,8 @@
 //! One test's folder, certificates, logs and secrets.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,11 @@ impl Scene {
     /// Starts Node with the environment of the scripts: the private authority trusted, a home of its own, and every Node
     /// process recording the secrets it sees.
     pub(crate) fn node(&self, name: &str, arguments: &[&str]) -> Program {
+        self.start(name, self.node_command(arguments))
+    }
+
+    /// What [`Self::node`] starts, for those who have more to say to it.
+    pub(crate) fn node_command(&self, arguments: &[&str]) -> Command {
         let bin = tools::node_folder();
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new(bin.join("node"));
@@ -78,7 +84,7 @@ impl Scene {
             .env("NODE_OPTIONS", format!("--import \"{}\"", tools::scripts().join("preload.mjs").display()))
             .env("MCP_INSPECTOR_SECRET_STORE", "memory")
             .env("MCP_AUTO_OPEN_ENABLED", "true");
-        self.start(name, command)
+        command
     }
 
     /// Starts one of the Python programs.
@@ -101,8 +107,16 @@ impl Scene {
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{script}: no report ({error}):\n{stdout}"))
     }
 
-    fn secrets_file(&self) -> PathBuf {
+    /// Where the scripts write down what must not be seen.
+    pub(crate) fn secrets_file(&self) -> PathBuf {
         self.path("secrets")
+    }
+
+    /// Writes down what else must not be seen.
+    pub(crate) fn record_secret(&self, secret: &str) {
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(self.secrets_file()).expect("a file");
+        writeln!(file, "{secret}").expect("it is written");
     }
 
     /// Every token, code, cookie and client secret that a script has seen so far.

@@ -13,6 +13,11 @@ pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("node")
 }
 
+/// A program among the Node scripts.
+pub(crate) fn script(name: &str) -> String {
+    existing(scripts().join(name)).to_str().unwrap().to_owned()
+}
+
 /// The folder of the Python programs.
 pub(crate) fn python_programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
@@ -55,6 +60,11 @@ pub(crate) fn package(file: &str) -> String {
 pub(crate) fn node_folder() -> PathBuf {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     existing(packages().join(format!("node_modules/node-linux-{architecture}/bin")))
+}
+
+/// That Node.
+pub(crate) fn node() -> String {
+    node_folder().join("node").to_str().unwrap().to_owned()
 }
 
 /// The browser.
