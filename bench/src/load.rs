@@ -3,6 +3,7 @@
 //! It is a process of its own, so that it can be pinned away from the server. A [`Plan`] comes in on stdin, an
 //! [`Outcome`] goes out on stdout. The first answer that is not a success ends the run: there is no figure with errors.
 
+mod bridge;
 mod closed;
 mod open;
 mod outcome;
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 use crate::error::{BenchError, During as _};
 use crate::process;
 
-pub(crate) use outcome::Outcome;
+pub(crate) use bridge::Bridge;
+pub(crate) use outcome::{Latency, Outcome};
 pub(crate) use plan::{Pace, Plan, RefreshChain, Work};
 
 use requester::Requester;
@@ -35,15 +37,16 @@ pub(crate) async fn run() -> Result<(), BenchError> {
 async fn drive(plan: Plan) -> Result<Outcome, BenchError> {
     let requesters = Requester::open_all(plan.server, plan.work).await?;
     let window = Window::after(Duration::from_millis(plan.warmup_ms), Duration::from_millis(plan.measure_ms));
-    let watched = [plan.server_pid, plan.store_pid];
-    let cpu = std::thread::spawn(move || window.cpu_times(watched));
+    let cpu = window.watch([plan.server_pid, plan.store_pid]);
     let finished = match plan.pace {
         Pace::Closed => closed::drive(requesters, window).await?,
         Pace::Open { requests_per_second } => open::drive(requesters, window, requests_per_second).await?,
     };
-    let cpu =
-        cpu.join().map_err(|_| BenchError::Missing("the thread that reads CPU times died".into()))??;
-    Ok(Outcome::of(finished, window, cpu))
+    let (latencies, requesters): (Vec<_>, Vec<_>) =
+        finished.into_iter().map(|one| (one.latencies, one.requester)).unzip();
+    let mut outcome = Outcome::of(latencies.concat(), window, cpu()?);
+    outcome.chains = requesters.into_iter().filter_map(Requester::into_chain).collect();
+    Ok(outcome)
 }
 
 /// What one connection brought home.
@@ -72,6 +75,18 @@ impl Window {
 
     fn seconds(&self) -> f64 {
         (self.closes - self.opens).as_secs_f64()
+    }
+
+    /// Notes how much CPU time each process uses inside the window, on a thread of its own; what is returned waits for that.
+    fn watch<const N: usize>(
+        self,
+        processes: [Option<u32>; N],
+    ) -> impl FnOnce() -> Result<[Option<Duration>; N], BenchError> {
+        let thread = std::thread::spawn(move || self.cpu_times(processes));
+        move || {
+            let died = |_| BenchError::Missing("the thread that reads CPU times died".into());
+            thread.join().map_err(died)?
+        }
     }
 
     /// CPU time that each process used inside the window. Blocks until the window has closed.

@@ -9,11 +9,13 @@ mod client;
 mod error;
 mod load;
 mod login;
+mod mcp;
 mod micro;
 mod process;
 mod provider;
 mod redis;
 mod serve;
+mod stdio_server;
 mod suite;
 
 use std::error::Error as _;
@@ -45,6 +47,8 @@ enum Command {
     Baseline(baseline::Kind),
     /// Answers `tools/call` with a small JSON body on a free port of 127.0.0.1 and prints its address
     Backend(backend::Options),
+    /// Answers `tools/call` over standard input and output
+    StdioServer,
     /// Logs a user in as an OAuth 2.0 provider on a free port of 127.0.0.1 and prints its address
     Provider,
     /// Reads a plan (JSON) on stdin, drives the server with it, and prints the outcome (JSON)
@@ -72,6 +76,7 @@ fn run(command: Command) -> Result<ExitCode, BenchError> {
         Command::Backend(options) => {
             single_threaded()?.block_on(backend::run(options)).map(|()| ExitCode::SUCCESS)
         }
+        Command::StdioServer => stdio_server::run().map(|()| ExitCode::SUCCESS),
         Command::Provider => single_threaded()?.block_on(provider::run()).map(|()| ExitCode::SUCCESS),
         Command::Load => single_threaded()?.block_on(load::run()).map(|()| ExitCode::SUCCESS),
         Command::Micro(options) => micro::run(&options).map(|()| ExitCode::SUCCESS),

@@ -1,16 +1,19 @@
 //! Server processes: started on one core, watched through `/proc`, killed when dropped.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::error::{BenchError, During as _};
 
 /// Ticks per second in `/proc/PID/stat`: `USER_HZ`, part of Linux's ABI.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// Pause between two looks at a starting process: the resolution of the time to ready.
+const POLL: Duration = Duration::from_micros(200);
 
 /// Where a child's output goes.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,12 @@ pub(crate) enum Output {
     Muted,
     /// To our stderr.
     Shown,
+    /// To us, and what we write is its input: see [`Pinned::pipes`].
+    Piped,
 }
+
+/// The variables of a process that must find nothing of ours: a home of its own, and the rest.
+pub(crate) type Variables = Vec<(&'static str, OsString)>;
 
 /// A child process that dies with this value.
 pub(crate) struct Pinned {
@@ -43,22 +51,79 @@ impl Pinned {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let (stdout, stderr) = match output {
-            Output::Announcement => (Stdio::piped(), Stdio::inherit()),
-            Output::Muted => (Stdio::null(), Stdio::null()),
-            Output::Shown => (std::io::stderr().into(), Stdio::inherit()),
+        Self::spawn(core, program, args, output, None)
+    }
+
+    /// Starts `program` on `core` with `variables`, and of our own with `PATH` alone.
+    ///
+    /// # Errors
+    /// When `taskset` cannot be run.
+    pub(crate) fn start_apart<I, S>(
+        core: usize,
+        program: &Path,
+        args: I,
+        output: Output,
+        variables: &Variables,
+    ) -> Result<Self, BenchError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        Self::spawn(core, program, args, output, Some(variables))
+    }
+
+    fn spawn<I, S>(
+        core: usize,
+        program: &Path,
+        args: I,
+        output: Output,
+        apart: Option<&Variables>,
+    ) -> Result<Self, BenchError>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let (stdin, stdout, stderr) = match output {
+            Output::Announcement => (Stdio::null(), Stdio::piped(), Stdio::inherit()),
+            Output::Muted => (Stdio::null(), Stdio::null(), Stdio::null()),
+            Output::Shown => (Stdio::null(), std::io::stderr().into(), Stdio::inherit()),
+            Output::Piped => (Stdio::piped(), Stdio::piped(), Stdio::null()),
         };
-        let child = Command::new("taskset")
-            .arg("-c")
-            .arg(core.to_string())
-            .arg(program)
-            .args(args)
-            .stdin(Stdio::null())
+        let mut command = Command::new("taskset");
+        command.arg("-c").arg(core.to_string()).arg(program).args(args);
+        if let Some(variables) = apart {
+            command.env_clear();
+            command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+            command.envs(variables.iter().map(|(name, value)| (name, value)));
+        }
+        let child = command
+            .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
             .spawn()
             .during(format!("starting {} with taskset", program.display()))?;
         Ok(Self { child })
+    }
+
+    /// Waits until `ready` says so, looking every 200 µs. False when the process has ended before, or `patience` has.
+    pub(crate) fn becomes(&mut self, patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
+        let begun = Instant::now();
+        while !ready() {
+            if self.ended() || begun.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+
+    /// Its standard input and output, once.
+    ///
+    /// # Errors
+    /// When they are not piped.
+    pub(crate) fn pipes(&mut self) -> Result<(ChildStdin, ChildStdout), BenchError> {
+        let missing = || BenchError::Missing("the process has no pipes".into());
+        self.child.stdin.take().zip(self.child.stdout.take()).ok_or_else(missing)
     }
 
     /// The address that the child prints on its first line.
@@ -127,6 +192,8 @@ pub(crate) struct Memory {
     pub(crate) resident_kib: u64,
     /// The most that was ever resident (`VmHWM`).
     pub(crate) peak_kib: u64,
+    /// Of what is resident now, that which is no file's content (`RssAnon`).
+    pub(crate) anonymous_kib: u64,
 }
 
 /// What a process keeps in memory.
@@ -139,7 +206,11 @@ pub(crate) fn memory(pid: u32) -> Result<Memory, BenchError> {
     let field = |name: &str| {
         kib(&status, name).ok_or_else(|| BenchError::Missing(format!("/proc/PID/status has no {name}")))
     };
-    Ok(Memory { resident_kib: field("VmRSS:")?, peak_kib: field("VmHWM:")? })
+    Ok(Memory {
+        resident_kib: field("VmRSS:")?,
+        peak_kib: field("VmHWM:")?,
+        anonymous_kib: field("RssAnon:")?,
+    })
 }
 
 fn kib(status: &str, name: &str) -> Option<u64> {

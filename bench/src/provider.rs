@@ -31,7 +31,7 @@ pub(crate) async fn run() -> Result<(), BenchError> {
             _ => None,
         };
         serve::drain(request).await;
-        Ok::<_, Infallible>(response.unwrap_or_else(|| status(StatusCode::BAD_REQUEST)))
+        Ok::<_, Infallible>(response.unwrap_or_else(|| serve::empty(StatusCode::BAD_REQUEST)))
     })
     .await
 }
@@ -41,7 +41,7 @@ fn redirect(query: &str) -> Option<Response<Full<Bytes>>> {
     let [target, state] = [form::parameter(query, "redirect_uri")?, form::parameter(query, "state")?];
     let answer = form::encode(&[("code", "code"), ("state", &state)]);
     let location = HeaderValue::try_from(format!("{target}?{answer}")).ok()?;
-    let mut response = status(StatusCode::SEE_OTHER);
+    let mut response = serve::empty(StatusCode::SEE_OTHER);
     response.headers_mut().insert(header::LOCATION, location);
     Some(response)
 }
@@ -56,12 +56,6 @@ fn tokens() -> Bytes {
         SUBJECT: "bench",
     });
     Bytes::from(response.to_string())
-}
-
-fn status(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::default();
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]

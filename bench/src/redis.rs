@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::redis::{Client, FromRedisValue, RedisResult};
 
@@ -15,9 +15,6 @@ const PROGRAM: &str = "THV_REDIS_SERVER";
 
 /// How long a start may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pause between two attempts to reach a starting server.
-const POLL: Duration = Duration::from_millis(5);
 
 /// Commands that only we send.
 const OURS: [&str; 3] = ["info", "ping", "config|resetstat"];
@@ -39,21 +36,16 @@ impl Redis {
         let address = free_address()?;
         let port = address.port().to_string();
         let args = ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir", "/"];
-        let started = Instant::now();
-        let process = Pinned::start(core, &program, args, Output::Muted)?;
+        let mut process = Pinned::start(core, &program, args, Output::Muted)?;
         let client = Client::open(format!("redis://{address}/")).during("reading redis's address")?;
-        let mut redis = Self { process, client, address };
-        while redis.ask::<String>(&["PING"]).is_err() {
-            if redis.process.ended() || started.elapsed() > PATIENCE {
-                let text = format!(
-                    "{} did not become ready: install it, or name another in {PROGRAM}",
-                    program.display()
-                );
-                return Err(BenchError::Missing(text));
-            }
-            std::thread::sleep(POLL);
+        if !process.becomes(PATIENCE, || ask::<String>(&client, &["PING"]).is_ok()) {
+            let text = format!(
+                "{} did not become ready: install it, or name another in {PROGRAM}",
+                program.display()
+            );
+            return Err(BenchError::Missing(text));
         }
-        Ok(redis)
+        Ok(Self { process, client, address })
     }
 
     /// Where it listens.
@@ -85,10 +77,14 @@ impl Redis {
     }
 
     fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
-        let mut connection = self.client.get_connection()?;
-        let mut question = ::redis::Cmd::new();
-        question.arg(command).query(&mut connection)
+        ask(&self.client, command)
     }
+}
+
+fn ask<T: FromRedisValue>(client: &Client, command: &[&str]) -> RedisResult<T> {
+    let mut connection = client.get_connection()?;
+    let mut question = ::redis::Cmd::new();
+    question.arg(command).query(&mut connection)
 }
 
 /// Reads lines such as `cmdstat_get:calls=3,usec=5,…`.

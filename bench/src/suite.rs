@@ -1,15 +1,19 @@
 //! Every scenario, one after the other, on two cores.
 
 mod bed;
+mod compared;
 mod families;
 mod figures;
 mod footprint;
 mod paired;
+mod peers;
 mod report;
+mod run;
 mod scenarios;
 mod stored;
 mod stores;
 mod subject;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +34,7 @@ pub(crate) struct Options {
     /// Configuration given to `thv serve --dev` with `-c`; the scenarios on stores have their own
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Which scenarios [default: all]
+    /// Which scenarios [default: all but those with peers, which bench/peers/install installs]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
     /// Measure each baseline against a second copy of itself: every ratio must come out near 1
@@ -98,11 +102,20 @@ enum Scenario {
     StoreRefresh,
     /// `tools/call` with an injected token on Redis: against the memory store, and Redis commands
     StoreToolsCall,
+    /// `tools/call` through `thv run` against the bare proxy, throughput and latency
+    RunToolsCall,
+    /// `thv run`: time to the first answer, memory
+    RunProcess,
+    /// `thv run` in front of a remote server against mcp-remote and mcp-proxy
+    RunPeers,
+    /// `thv run` in front of a local server against mcp-proxy and supergateway
+    StdioPeers,
 }
 
 impl Options {
     fn wants(&self, scenario: Scenario) -> bool {
-        self.only.is_empty() || self.only.contains(&scenario)
+        let with_peers = matches!(scenario, Scenario::RunPeers | Scenario::StdioPeers);
+        (self.only.is_empty() && !with_peers) || self.only.contains(&scenario)
     }
 
     /// Logins and clients of the memory scenario.
@@ -135,6 +148,18 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode, BenchError> {
     }
     if options.wants(Scenario::StoreToolsCall) && !options.calibrate {
         stores::tools_call(&bed, &mut report).await?;
+    }
+    if options.wants(Scenario::RunToolsCall) && !options.calibrate {
+        run::tools_call(&bed, &mut report)?;
+    }
+    if options.wants(Scenario::RunProcess) && !options.calibrate {
+        run::process(&bed, &mut report)?;
+    }
+    if options.wants(Scenario::RunPeers) && !options.calibrate {
+        compared::remote(&bed, &mut report)?;
+    }
+    if options.wants(Scenario::StdioPeers) && !options.calibrate {
+        compared::local(&bed, &mut report)?;
     }
     report.finish(options.json.as_deref())?;
     let failed = options.check && !report.all_met();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Window;
 use super::plan::RefreshChain;
-use super::{Finished, Window};
 
 /// The figures of one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,15 +39,13 @@ pub(crate) struct Latency {
 }
 
 impl Outcome {
-    /// Sums up what the connections brought home.
+    /// Sums up one latency for each request of the window.
     #[expect(clippy::cast_precision_loss, reason = "counts of requests are far below 2^52")]
     pub(super) fn of(
-        finished: Vec<Finished>,
+        mut latencies: Vec<Duration>,
         window: Window,
         [cpu, store_cpu]: [Option<Duration>; 2],
     ) -> Self {
-        let mut latencies: Vec<Duration> =
-            finished.iter().flat_map(|one| one.latencies.iter().copied()).collect();
         latencies.sort_unstable();
         let requests = latencies.len();
         let per_request = |cpu: Duration| cpu.as_secs_f64() * 1e6 / requests.max(1) as f64;
@@ -58,7 +56,7 @@ impl Outcome {
             store_cpu_micros_per_request: store_cpu.map(per_request),
             server_busy: cpu.map(|cpu| cpu.as_secs_f64() / window.seconds()),
             latency: Latency::of(&latencies),
-            chains: finished.into_iter().filter_map(|one| one.requester.into_chain()).collect(),
+            chains: Vec::new(),
         }
     }
 }

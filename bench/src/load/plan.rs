@@ -56,6 +56,9 @@ pub(crate) enum Work {
         body: String,
         /// What the first answer on each connection must contain, as a proof that the server does the work.
         expect: String,
+        /// Whether each connection opens an MCP session first, whose id all its requests have.
+        #[serde(default)]
+        session: bool,
     },
     /// Refresh grants (RFC 6749 §6): each connection has its own family and always presents its newest token.
     Refresh {

@@ -11,6 +11,10 @@ use super::plan::{RefreshChain, Work};
 use crate::client::{Answer, Connection};
 use crate::error::{BenchError, During as _};
 use crate::login::form;
+use crate::mcp;
+
+/// The header field that carries the id of an MCP session.
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// One connection and its next request.
 pub(super) struct Requester {
@@ -38,15 +42,16 @@ impl Requester {
     /// # Errors
     /// When the plan cannot be written as HTTP or the server cannot be reached.
     pub(super) async fn open_all(server: SocketAddr, work: Work) -> Result<Vec<Self>, BenchError> {
-        let (method, path, headers, nexts) = match work {
-            Work::Same { connections, method, path, headers, body, expect } => {
+        let (method, path, headers, nexts, session) = match work {
+            Work::Same { connections, method, path, headers, body, expect, session } => {
                 let method = Method::from_bytes(method.as_bytes()).during("reading the plan's method")?;
                 let same = || Next::Same { body: Bytes::from(body.clone()), unproven: Some(expect.clone()) };
-                (method, path, headers, std::iter::repeat_with(same).take(connections).collect())
+                (method, path, headers, std::iter::repeat_with(same).take(connections).collect(), session)
             }
             Work::Refresh { path, chains } => {
                 let headers = vec![(header::CONTENT_TYPE.to_string(), form::CONTENT_TYPE.to_owned())];
-                (Method::POST, path, headers, chains.into_iter().map(Next::Refresh).collect::<Vec<_>>())
+                let nexts = chains.into_iter().map(Next::Refresh).collect::<Vec<_>>();
+                (Method::POST, path, headers, nexts, false)
             }
         };
         let uri: Uri = path.parse().during("reading the plan's path")?;
@@ -60,9 +65,22 @@ impl Requester {
         for next in nexts {
             let connection = Connection::open(server, None).await?;
             let (method, uri, headers) = (method.clone(), uri.clone(), fields.clone());
-            requesters.push(Self { connection, method, uri, headers, next });
+            let mut requester = Self { connection, method, uri, headers, next };
+            if session {
+                requester.open_session().await?;
+            }
+            requesters.push(requester);
         }
         Ok(requesters)
+    }
+
+    /// Opens an MCP session; from now on every request has its id.
+    async fn open_session(&mut self) -> Result<(), BenchError> {
+        let opened = self.send(Bytes::from(mcp::request(0, mcp::INITIALIZE))).await?;
+        let id = opened.headers.get(SESSION_ID).cloned();
+        let id = id.ok_or_else(|| BenchError::unexpected("initialize", opened.status, &opened.body))?;
+        self.headers.insert(SESSION_ID, id);
+        self.send(Bytes::from(mcp::INITIALIZED)).await.map(drop)
     }
 
     /// Sends the next request and reads the answer.
@@ -78,6 +96,12 @@ impl Requester {
                 ("refresh_token", &chain.refresh_token),
             ])),
         };
+        let answer = self.send(body).await?;
+        self.learn(&answer)
+    }
+
+    /// Sends this body, and reads an answer that is a success.
+    async fn send(&mut self, body: Bytes) -> Result<Answer, BenchError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -90,7 +114,7 @@ impl Requester {
                 &answer.body,
             ));
         }
-        self.learn(&answer)
+        Ok(answer)
     }
 
     /// Takes from the answer what the next request needs.

@@ -50,9 +50,23 @@ impl<'a> Bed<'a> {
         self.ours(self.options.load_core, vec!["backend"])
     }
 
-    /// Starts, on the load's core, a backend that insists on an `Authorization`.
-    pub(super) fn demanding_backend(&self, authorization: &str) -> Result<Server, BenchError> {
-        self.ours(self.options.load_core, vec!["backend", "--authorization", authorization])
+    /// Starts, on the load's core, a backend that insists on this token.
+    pub(super) fn demanding_backend(&self, token: &str) -> Result<Server, BenchError> {
+        let authorization = format!("Bearer {token}");
+        self.ours(self.options.load_core, vec!["backend", "--authorization", &authorization])
+    }
+
+    /// The same, and it reads what it is sent, as real clients expect.
+    pub(super) fn reading_backend(&self, token: &str) -> Result<Server, BenchError> {
+        let authorization = format!("Bearer {token}");
+        self.ours(self.options.load_core, vec!["backend", "--authorization", &authorization, "--reads"])
+    }
+
+    /// The command of an MCP server on the load's core, which speaks over standard input and output.
+    pub(super) fn stdio_server(&self) -> [String; 5] {
+        let core = self.options.load_core.to_string();
+        let program = self.bench.display().to_string();
+        ["taskset".into(), "-c".into(), core, program, "stdio-server".into()]
     }
 
     /// Starts the upstream provider on the load's core.

@@ -15,7 +15,7 @@ use crate::process::{self, Memory};
 const CROWD: u32 = 16;
 
 /// How long a fresh server is left alone before its memory is read.
-const REST: Duration = Duration::from_secs(1);
+pub(super) const REST: Duration = Duration::from_secs(1);
 
 /// Measures all of it; the memory figures are of one process.
 pub(super) async fn measure(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchError> {
@@ -78,8 +78,14 @@ async fn log_in_everyone(server: SocketAddr, logins: u32, clients: u32) -> Resul
     Ok(())
 }
 
-fn resident(memory: Memory) -> Spread {
+/// What is resident, in megabytes.
+pub(super) fn resident(memory: Memory) -> Spread {
     Spread::single(megabytes(memory.resident_kib * 1024))
+}
+
+/// What of it is no file's content, in megabytes.
+pub(super) fn anonymous(memory: Memory) -> Spread {
+    Spread::single(megabytes(memory.anonymous_kib * 1024))
 }
 
 /// Bytes in units of 10^6.

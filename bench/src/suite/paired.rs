@@ -1,18 +1,25 @@
 //! Paired rounds: baseline and subject in turns within one run, so that drift of the machine hits both.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::bed::{Bed, Server};
 use super::figures::Spread;
 use crate::error::BenchError;
-use crate::load::{Outcome, Pace, Plan, Work};
+use crate::load::{Bridge, Latency, Outcome, Pace, Plan, Work};
 
-/// One of the two servers and the work that it is given.
+/// One of the two sides and how it is loaded.
 pub(super) struct Side<'a> {
     name: &'static str,
-    server: &'a Server,
-    work: Work,
-    store_pid: Option<u32>,
+    subject: Subject<'a>,
+}
+
+enum Subject<'a> {
+    /// By a process of the load, which gives it this work.
+    Server { server: &'a Server, work: Work, store_pid: Option<u32> },
+    /// Through its pipes, as many calls at once as others have connections.
+    Bridge(&'a mut Bridge),
 }
 
 /// Both outcomes of one round.
@@ -56,12 +63,22 @@ pub(super) fn compare(
 impl<'a> Side<'a> {
     /// A server under the name that the report gives it.
     pub(super) fn new(name: &'static str, server: &'a Server, work: Work) -> Self {
-        Self { name, server, work, store_pid: None }
+        Self { name, subject: Subject::Server { server, work, store_pid: None } }
     }
 
-    /// With the process of its store, whose CPU time is reported beside the server's.
-    pub(super) fn with_store(self, pid: Option<u32>) -> Self {
-        Self { store_pid: pid, ..self }
+    /// A server with the process of its store, whose CPU time is reported beside the server's.
+    pub(super) fn with_store(
+        name: &'static str,
+        server: &'a Server,
+        work: Work,
+        store_pid: Option<u32>,
+    ) -> Self {
+        Self { name, subject: Subject::Server { server, work, store_pid } }
+    }
+
+    /// A bridge under the name that the report gives it.
+    pub(super) fn bridge(name: &'static str, bridge: &'a mut Bridge) -> Self {
+        Self { name, subject: Subject::Bridge(bridge) }
     }
 
     /// One run that is not reported.
@@ -73,18 +90,29 @@ impl<'a> Side<'a> {
     }
 
     fn run(&mut self, bed: &Bed<'_>, pace: Pace) -> Result<Outcome, BenchError> {
+        let (warmup_ms, measure_ms) = (bed.options.warmup_ms, bed.options.measure_ms);
+        let (server, work, store_pid) = match (&mut self.subject, pace) {
+            (Subject::Server { server, work, store_pid }, _) => (server, work, *store_pid),
+            (Subject::Bridge(bridge), Pace::Closed) => {
+                let millis = Duration::from_millis;
+                return bridge.drive(bed.connections(), millis(warmup_ms), millis(measure_ms));
+            }
+            (Subject::Bridge(_), Pace::Open { .. }) => {
+                return Err(BenchError::Missing("bridges are loaded in the closed loop only".into()));
+            }
+        };
         let mut outcome = bed.load(&Plan {
-            server: self.server.address,
-            server_pid: Some(self.server.process.pid()),
-            store_pid: self.store_pid,
-            work: self.work.clone(),
+            server: server.address,
+            server_pid: Some(server.process.pid()),
+            store_pid,
+            work: work.clone(),
             pace,
-            warmup_ms: bed.options.warmup_ms,
-            measure_ms: bed.options.measure_ms,
+            warmup_ms,
+            measure_ms,
         })?;
         // The families go on with their newest tokens, which have no place in a report.
         let newest = std::mem::take(&mut outcome.chains);
-        if let Work::Refresh { chains, .. } = &mut self.work {
+        if let Work::Refresh { chains, .. } = work {
             *chains = newest;
         }
         Ok(outcome)
@@ -140,14 +168,12 @@ impl Comparison {
         [self.spread(|round| busy(&round.baseline)), self.spread(|round| busy(&round.subject))]
     }
 
-    /// 99th percentiles in microseconds, baseline and subject.
-    pub(super) fn p99(&self) -> [Spread; 2] {
-        [self.spread(|round| round.baseline.latency.p99), self.spread(|round| round.subject.latency.p99)]
-    }
-
-    /// How much later the subject's 99th percentile is, in microseconds.
-    pub(super) fn added_p99(&self) -> Spread {
-        self.spread(|round| round.subject.latency.p99 - round.baseline.latency.p99)
+    /// A quantile in microseconds: of baseline and subject, and how much later the subject's is.
+    pub(super) fn quantile(&self, of: impl Fn(&Latency) -> f64) -> ([Spread; 2], Spread) {
+        let [baseline, subject] =
+            [|round: &Round| round.baseline.latency, |round: &Round| round.subject.latency];
+        let each = [self.spread(|round| of(&baseline(round))), self.spread(|round| of(&subject(round)))];
+        (each, self.spread(|round| of(&subject(round)) - of(&baseline(round))))
     }
 }
 

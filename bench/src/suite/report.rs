@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::Options;
 use super::figures::{Figure, Goal, Spread, Verdict};
+use super::footprint::{anonymous, resident};
 use super::paired::Comparison;
 use crate::error::{BenchError, During as _};
+use crate::process::Memory;
 
 /// The baseline's 99th percentile at half load on a quiet machine is well below this. Above it something else had the
 /// core, and the difference of two tails says nothing about either.
@@ -145,15 +147,33 @@ impl Report {
         goal: Goal,
     ) -> Result<(), BenchError> {
         let [baseline, subject] = seen.sides();
-        let [of_baseline, of_subject] = seen.p99();
         self.add(Figure::new(format!("{name}: half load"), "1/s", Spread::single(rate)))?;
+        let (_, added) = seen.quantile(|latency| latency.p50);
+        self.add(Figure::new(format!("{name}: p50 added at half load"), "µs", added))?;
+        let ([of_baseline, of_subject], added) = seen.quantile(|latency| latency.p99);
         self.add(Figure::new(format!("{name}: p99 at half load, {baseline}"), "µs", of_baseline))?;
         self.add(Figure::new(format!("{name}: p99 at half load, {subject}"), "µs", of_subject))?;
         let disturbed = of_baseline.max > QUIET_P99_MICROS;
-        let added = Figure::judged(format!("{name}: p99 added at half load"), "µs", seen.added_p99(), goal);
+        let added = Figure::judged(format!("{name}: p99 added at half load"), "µs", added, goal);
         self.add(added.undecided_if(disturbed))?;
         self.comparisons.push((format!("{name}, open loop"), seen.clone()));
         Ok(())
+    }
+
+    /// The figures of what two processes keep in memory, and the subject's as a share of the baseline's.
+    pub(super) fn memory(
+        &mut self,
+        name: &str,
+        [baseline, subject]: [&'static str; 2],
+        [of_baseline, of_subject]: [Memory; 2],
+        goal: Goal,
+    ) -> Result<(), BenchError> {
+        for (side, memory) in [(baseline, of_baseline), (subject, of_subject)] {
+            self.add(Figure::new(format!("{name}, {side}"), "MB", resident(memory)))?;
+            self.add(Figure::new(format!("{name}, anonymous, {side}"), "MB", anonymous(memory)))?;
+        }
+        let share = Spread::single(resident(of_subject).median / resident(of_baseline).median);
+        self.add(Figure::judged(format!("{name}: ratio"), "", share, goal))
     }
 
     /// Writes the JSON file, if one is wanted.

@@ -14,6 +14,7 @@ use crate::client::Connection;
 use crate::error::{BenchError, During as _};
 use crate::load::{Pace, Work};
 use crate::login::{Endpoints, PublicClient};
+use crate::mcp;
 
 const DISCOVERY: &str = "/.well-known/oauth-authorization-server";
 
@@ -40,7 +41,7 @@ pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(),
         let grant = PublicClient::register(started.server.address, &endpoints, 0).await?.log_in().await?;
         (started.server, grant.access_token)
     };
-    let work = tools_call_work(bed, &token);
+    let work = tools_call_work(bed, Some(&token));
     let [bare, ours] = sides(bed);
     let mut baseline = Side::new(bare, &baseline, work.clone());
     let mut subject = Side::new(ours, &subject, work);
@@ -53,21 +54,23 @@ pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(),
     report.latency("tools/call", &open, requests_per_second, Goal::AtMost(1000.0))
 }
 
-/// `tools/call` with an access token, on every connection the same.
-pub(super) fn tools_call_work(bed: &Bed<'_>, token: &str) -> Work {
+/// `tools/call`, on every connection the same, with this access token.
+pub(super) fn tools_call_work(bed: &Bed<'_>, token: Option<&str>) -> Work {
     let headers = [
-        (header::CONTENT_TYPE.as_str(), "application/json".to_owned()),
-        (header::ACCEPT.as_str(), "application/json, text/event-stream".to_owned()),
-        (header::AUTHORIZATION.as_str(), format!("Bearer {token}")),
-        ("mcp-protocol-version", "2025-11-25".to_owned()),
+        (header::CONTENT_TYPE.as_str(), "application/json"),
+        (header::ACCEPT.as_str(), "application/json, text/event-stream"),
+        ("mcp-protocol-version", mcp::VERSION),
     ];
+    let token = token.map(|token| (header::AUTHORIZATION.to_string(), format!("Bearer {token}")));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Work::Same {
         connections: bed.connections(),
         method: "POST".into(),
         path: "/mcp".into(),
-        headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
-        body: r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}"#.into(),
+        headers: headers.into_iter().chain(token).collect(),
+        body: mcp::request(1, mcp::CALL),
         expect: r#""result""#.into(),
+        session: false,
     }
 }
 
@@ -89,6 +92,7 @@ pub(super) async fn discovery(bed: &Bed<'_>, report: &mut Report) -> Result<(), 
         headers: Vec::new(),
         body: String::new(),
         expect: expect.into(),
+        session: false,
     };
     let [bare, ours] = sides(bed);
     let mut baseline = Side::new(bare, &baseline, work("padding"));

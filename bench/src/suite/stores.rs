@@ -30,7 +30,7 @@ pub(super) async fn refresh(bed: &Bed<'_>, report: &mut Report) -> Result<(), Be
         let on_durable = Families::logged_in(bed, &durable.server).await?;
         let mut baseline = Side::new(Kind::Memory.label(), &memory.server, on_memory.work);
         let mut subject =
-            Side::new(kind.label(), &durable.server, on_durable.work).with_store(durable.store_pid());
+            Side::with_store(kind.label(), &durable.server, on_durable.work, durable.store_pid());
         let seen = paired::compare(bed, &mut baseline, &mut subject, Pace::Closed)?;
         report.throughput(&format!("refresh on {}", kind.label()), &seen, goal)?;
     }
@@ -41,7 +41,7 @@ pub(super) async fn refresh(bed: &Bed<'_>, report: &mut Report) -> Result<(), Be
 /// first requests to the end of the comparison, and related to the requests of the measured windows alone.
 pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchError> {
     const NAME: &str = "tools/call on redis";
-    let backend = bed.demanding_backend(&format!("Bearer {}", provider::ACCESS_TOKEN))?;
+    let backend = bed.demanding_backend(provider::ACCESS_TOKEN)?;
     let provider = bed.provider()?;
     let surroundings = Surroundings { backend: backend.address, provider: provider.address };
     let memory = Stored::start(bed, Kind::Memory, Some(&surroundings))?;
@@ -49,8 +49,8 @@ pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(),
     let redis = durable.redis.as_ref().ok_or_else(|| BenchError::Missing("there is no redis".into()))?;
 
     let mut baseline = Side::new(Kind::Memory.label(), &memory.server, logged_in(bed, &memory).await?);
-    let mut subject = Side::new(Kind::Redis.label(), &durable.server, logged_in(bed, &durable).await?)
-        .with_store(Some(redis.pid()));
+    let work = logged_in(bed, &durable).await?;
+    let mut subject = Side::with_store(Kind::Redis.label(), &durable.server, work, Some(redis.pid()));
     subject.warm_up(bed)?;
     if redis.commands()?.is_empty() {
         return Err(BenchError::Missing("a login on redis left no command there".into()));
@@ -76,7 +76,7 @@ pub(super) async fn tools_call(bed: &Bed<'_>, report: &mut Report) -> Result<(),
 async fn logged_in(bed: &Bed<'_>, on: &Stored) -> Result<Work, BenchError> {
     let endpoints = Endpoints::discover(on.server.address).await?;
     let grant = PublicClient::register(on.server.address, &endpoints, 0).await?.log_in().await?;
-    Ok(tools_call_work(bed, &grant.access_token))
+    Ok(tools_call_work(bed, Some(&grant.access_token)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of commands and requests are far below 2^52")]

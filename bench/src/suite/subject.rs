@@ -12,9 +12,6 @@ use crate::process::{Output, Pinned, free_address};
 /// How long a start may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause between two attempts to reach a starting server: the resolution of the time to ready.
-const POLL: Duration = Duration::from_micros(200);
-
 /// A ready server and how long it took from spawn to the first 200 on `/health`.
 pub(super) struct Started {
     pub(super) server: Server,
@@ -50,12 +47,9 @@ pub(super) fn start_with(
     let output = if bed.options.show_log { Output::Shown } else { Output::Muted };
     let spawned = Instant::now();
     let mut process = Pinned::start(bed.options.server_core, &bed.thv, args, output)?;
-    while !healthy(address) {
-        if process.ended() || spawned.elapsed() > PATIENCE {
-            let text = "thv did not become ready: run the suite with --show-log to see why";
-            return Err(BenchError::Missing(text.into()));
-        }
-        std::thread::sleep(POLL);
+    if !process.becomes(PATIENCE, || healthy(address)) {
+        let text = "thv did not become ready: run the suite with --show-log to see why";
+        return Err(BenchError::Missing(text.into()));
     }
     Ok(Started { ready_after: spawned.elapsed(), server: Server { process, address } })
 }

@@ -1,6 +1,8 @@
 //! The harness against its own servers: what it counts, and that it refuses to count failures.
 #![expect(clippy::unwrap_used, reason = "a test that cannot start its servers has failed")]
 
+mod sessions;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -34,10 +36,13 @@ fn load(server: &Server, work: &Value, pace: &Value) -> Output {
 }
 
 fn load_on(server: &Server, work: &Value, pace: &Value, store: Option<u32>) -> Output {
-    let plan = json!({
+    run(&json!({
         "server": server.address, "server_pid": server.child.id(), "store_pid": store, "work": work, "pace": pace,
         "warmup_ms": 20, "measure_ms": 300,
-    });
+    }))
+}
+
+fn run(plan: &Value) -> Output {
     let mut child = Command::new(BENCH)
         .arg("load")
         .stdin(Stdio::piped())
@@ -94,6 +99,34 @@ fn a_request_without_the_injected_token_ends_the_run() {
     let mut work = post("\"result\"");
     work["same"]["headers"] = json!([["authorization", "Bearer injected"]]);
     assert!(outcome(&load(&backend, &work, &json!("closed")))["requests"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_backend_that_reads_answers_the_call_that_it_was_sent() {
+    let backend = Server::start(&["backend", "--reads"]);
+    let mut work = post("hello");
+    work["same"]["body"] = json!(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
+    assert!(outcome(&load(&backend, &work, &json!("closed")))["requests"].as_u64().unwrap() > 0);
+    work["same"]["expect"] = json!(r#""id":7"#);
+    assert!(outcome(&load(&backend, &work, &json!("closed")))["requests"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn the_stdio_server_answers_requests_line_by_line_until_its_input_ends() {
+    let mut child =
+        Command::new(BENCH).arg("stdio-server").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let messages = concat!(
+        r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+        "\n",
+        r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#,
+        "\n"
+    );
+    child.stdin.take().unwrap().write_all(messages.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"result\":{}}\n"
+    );
 }
 
 #[test]
