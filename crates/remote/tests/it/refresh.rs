@@ -436,9 +436,28 @@ async fn a_server_that_refuses_every_token_is_told_so() {
     for _ in 0..3 {
         let got = process.call().await;
         assert_eq!(got.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(got.body.contains("refuses the token"), "{}", got.body);
+        assert!(got.body.contains("refuses the token that"), "{}", got.body);
+        assert!(!got.body.contains("not tried before"), "waiting would not help: {}", got.body);
+        world.clock.advance(A_MINUTE);
     }
-    assert_eq!(world.user.opened().len(), 1);
+    assert_eq!(world.user.opened().len(), 1, "one more login would bring one more such token");
+}
+
+/// A server that fails has not looked at the token, so its later refusal is its first word about it.
+#[tokio::test]
+async fn an_error_of_the_server_proves_no_token() {
+    let world = World::start().await;
+    let failures = AtomicUsize::new(0);
+    world.mcp.on(move |_, issued| {
+        issued?;
+        let is_first = failures.fetch_add(1, Ordering::SeqCst) == 0;
+        Some(if is_first { page(503, "text/plain", "busy") } else { page(401, "text/plain", "no") })
+    });
+    let process = world.process().await;
+    assert_eq!(process.call().await.body, "busy");
+    let got = process.call().await;
+    assert!(got.body.contains("refuses the token that"), "{}", got.body);
+    assert!(world.idp.granted("refresh_token").is_empty());
 }
 
 #[tokio::test]

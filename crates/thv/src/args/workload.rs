@@ -151,7 +151,7 @@ pub(crate) struct RemoteAuth {
     pub(crate) remote_auth_callback_port: Option<u16>,
 
     /// The URL of the client ID metadata document to log in with
-    /// [default: https://toolhive.dev/oauth/client-metadata.json]
+    /// [default: `https://toolhive.dev/oauth/client-metadata.json`]
     #[arg(long, value_name = "URL")]
     pub(crate) remote_auth_client_metadata_url: Option<String>,
 
