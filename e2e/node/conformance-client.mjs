@@ -20,6 +20,15 @@ const client = new Client({ name: 'thv-conformance', version: '1.0.0' }, {
   versionNegotiation: { mode: stateless ? { pin: WITHOUT_SESSIONS } : 'legacy' },
 });
 
+/** There when the session's own stream is open, on which a server asks what belongs to no request. */
+const { promise: listening, resolve: listens } = Promise.withResolvers();
+
+async function fetchAndNotice(input, init) {
+  const response = await fetch(input, init);
+  if (init?.method === 'GET') listens();
+  return response;
+}
+
 /** Calls a tool; the text of its result. */
 async function call(name, args = {}) {
   const { content, isError = false } = await client.callTool({ name, arguments: args });
@@ -68,6 +77,8 @@ const scenarios = {
 
   async 'elicitation-sep1034-client-defaults'() {
     client.setRequestHandler('elicitation/create', () => ({ action: 'accept', content: {} }));
+    // The server loses what it asks before.
+    await listening;
     assert.match(await call('test_client_elicitation_defaults'), /^Elicitation completed/);
   },
 
@@ -133,7 +144,7 @@ const run = scenarios[scenario] ?? (scenario?.startsWith('auth/') && withAuthori
 const report = { scenario, revision };
 try {
   assert(run, `no such scenario: ${scenario}`);
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { fetch: fetchAndNotice }));
   await run();
   await client.close();
 } catch (error) {

@@ -4,7 +4,7 @@ use super::bed::Bed;
 use super::figures::Goal;
 use super::footprint::REST;
 use super::paired::{self, Side};
-use super::peers::{Peer, Peers};
+use super::peers::{OfLocal, OfRemote, Peers};
 use super::report::Report;
 use super::scenarios::tools_call_work;
 use super::workload::{Home, Protection, Stored};
@@ -24,7 +24,7 @@ pub(super) fn remote(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchErro
     let backend = bed.reading_backend(provider::ACCESS_TOKEN)?;
     let provider = bed.provider()?;
     let url = format!("http://{}/mcp", backend.address);
-    for peer in [Peer::McpRemote, Peer::McpProxy] {
+    for peer in [OfRemote::McpRemote, OfRemote::McpProxy] {
         let home = Home::new(Protection::KeyFile)?;
         let ours = home.run_remote(bed, backend.address, Stored::Token, provider.address)?.server;
         let mut bridge = peers.remote(bed, peer, &url, provider::ACCESS_TOKEN)?;
@@ -40,7 +40,7 @@ pub(super) fn remote(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchErro
 pub(super) fn local(bed: &Bed<'_>, report: &mut Report) -> Result<(), BenchError> {
     let peers = Peers::find()?;
     let command = bed.stdio_server();
-    for peer in [Peer::McpProxy, Peer::Supergateway] {
+    for peer in [OfLocal::McpProxy, OfLocal::Supergateway] {
         let home = Home::new(Protection::KeyFile)?;
         let ours = home.run_command(bed, &command)?.server;
         let theirs = peers.local(bed, peer, &command)?;

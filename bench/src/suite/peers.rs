@@ -16,13 +16,28 @@ use crate::process::{Output, Pinned, Variables, free_address};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One of the programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    /// npm's `mcp-remote`: a remote server over standard input and output.
+#[derive(Clone, Copy, Debug)]
+enum Program {
     McpRemote,
-    /// PyPI's `mcp-proxy`: the same, and a local server over HTTP.
     McpProxy,
-    /// npm's `supergateway`: a local server over HTTP.
+    Supergateway,
+}
+
+/// Those that offer a remote server over standard input and output.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfRemote {
+    /// npm's `mcp-remote`.
+    McpRemote,
+    /// PyPI's `mcp-proxy`.
+    McpProxy,
+}
+
+/// Those that offer over HTTP a local server that speaks over standard input and output.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OfLocal {
+    /// PyPI's `mcp-proxy`.
+    McpProxy,
+    /// npm's `supergateway`.
     Supergateway,
 }
 
@@ -32,14 +47,41 @@ pub(super) struct Peers {
     home: TempDir,
 }
 
-impl Peer {
-    /// What the report calls it.
-    pub(super) fn label(self) -> &'static str {
+impl Program {
+    fn label(self) -> &'static str {
         match self {
             Self::McpRemote => "mcp-remote",
             Self::McpProxy => "mcp-proxy",
             Self::Supergateway => "supergateway",
         }
+    }
+}
+
+impl OfRemote {
+    fn program(self) -> Program {
+        match self {
+            Self::McpRemote => Program::McpRemote,
+            Self::McpProxy => Program::McpProxy,
+        }
+    }
+
+    /// What the report calls it.
+    pub(super) fn label(self) -> &'static str {
+        self.program().label()
+    }
+}
+
+impl OfLocal {
+    fn program(self) -> Program {
+        match self {
+            Self::McpProxy => Program::McpProxy,
+            Self::Supergateway => Program::Supergateway,
+        }
+    }
+
+    /// What the report calls it.
+    pub(super) fn label(self) -> &'static str {
+        self.program().label()
     }
 }
 
@@ -67,45 +109,43 @@ impl Peers {
     pub(super) fn remote(
         &self,
         bed: &Bed<'_>,
-        peer: Peer,
+        peer: OfRemote,
         url: &str,
         token: &str,
     ) -> Result<Bridge, BenchError> {
         let bearer = format!("Bearer {token}");
         let args = match peer {
-            Peer::McpRemote => {
+            OfRemote::McpRemote => {
                 let header = format!("Authorization: {bearer}");
-                ["--transport", "http-only", "--silent", "--header", &header].map(str::to_owned).to_vec()
+                [url, "--transport", "http-only", "--silent", "--header", &header].map(str::to_owned).to_vec()
             }
-            Peer::McpProxy => {
-                ["--transport", "streamablehttp", "--log-level", "ERROR", "-H", "Authorization"]
-                    .into_iter()
+            OfRemote::McpProxy => {
+                ["--transport", "streamablehttp", "--log-level", "ERROR", "-H", "Authorization", &bearer, url]
                     .map(str::to_owned)
-                    .chain([bearer])
-                    .collect()
+                    .to_vec()
             }
-            Peer::Supergateway => return Err(BenchError::Missing("supergateway has no part in this".into())),
         };
-        let args = match peer {
-            Peer::McpRemote => [&[url.to_owned()], args.as_slice()].concat(),
-            _ => [args.as_slice(), &[url.to_owned()]].concat(),
-        };
-        Bridge::open(self.spawn(bed, peer, args, Output::Piped)?)
+        Bridge::open(self.spawn(bed, peer.program(), args, Output::Piped)?)
     }
 
     /// Starts `peer` in front of a local server, and waits until it listens.
     ///
     /// # Errors
     /// When it does not in time.
-    pub(super) fn local(&self, bed: &Bed<'_>, peer: Peer, command: &[String]) -> Result<Server, BenchError> {
+    pub(super) fn local(
+        &self,
+        bed: &Bed<'_>,
+        peer: OfLocal,
+        command: &[String],
+    ) -> Result<Server, BenchError> {
         let address = free_address()?;
         let port = address.port().to_string();
         let args = match peer {
-            Peer::McpProxy => {
+            OfLocal::McpProxy => {
                 let args = ["--log-level", "ERROR", "--port", &port, "--"];
                 args.into_iter().map(str::to_owned).chain(command.iter().cloned()).collect()
             }
-            Peer::Supergateway => {
+            OfLocal::Supergateway => {
                 let command = command.join(" ");
                 ["--stdio", &command, "--outputTransport", "streamableHttp", "--stateful", "--port", &port]
                     .into_iter()
@@ -113,10 +153,9 @@ impl Peers {
                     .map(str::to_owned)
                     .collect()
             }
-            Peer::McpRemote => return Err(BenchError::Missing("mcp-remote has no part in this".into())),
         };
         let output = if bed.options.show_log { Output::Shown } else { Output::Muted };
-        let mut process = self.spawn(bed, peer, args, output)?;
+        let mut process = self.spawn(bed, peer.program(), args, output)?;
         if !process.becomes(PATIENCE, || listens(address)) {
             let text = format!("{} did not listen: run the suite with --show-log to see why", peer.label());
             return Err(BenchError::Missing(text));
@@ -127,14 +166,14 @@ impl Peers {
     fn spawn(
         &self,
         bed: &Bed<'_>,
-        peer: Peer,
+        program: Program,
         args: Vec<String>,
         output: Output,
     ) -> Result<Pinned, BenchError> {
-        let (program, script) = match peer {
-            Peer::McpRemote => ("node", "node_modules/mcp-remote/dist/proxy.js"),
-            Peer::McpProxy => ("python3", "python/bin/mcp-proxy"),
-            Peer::Supergateway => ("node", "node_modules/supergateway/dist/index.js"),
+        let (program, script) = match program {
+            Program::McpRemote => ("node", "node_modules/mcp-remote/dist/proxy.js"),
+            Program::McpProxy => ("python3", "python/bin/mcp-proxy"),
+            Program::Supergateway => ("node", "node_modules/supergateway/dist/index.js"),
         };
         let script = self.dir.join(script).display().to_string();
         let variables: Variables =

@@ -1,8 +1,8 @@
 //! Where the browser brings the authorization response (RFC 8252 §7.3, CL-50).
 //!
-//! Both 127.0.0.1 and [::1] are held: a browser that is sent to `localhost` tries one and then the other, and another program
+//! Both 127.0.0.1 and `[::1]` are held: a browser that is sent to `localhost` tries one and then the other, and another program
 //! of this machine must not get the code. A process that finds the port held by another one of this program lets that one
-//! pass on what is meant for it, see [`relay`].
+//! pass on what is meant for it, see `relay`.
 
 mod door;
 mod page;
