@@ -9,6 +9,7 @@ use thv_client::metadata::MetadataError;
 use thv_client::protected_resource::ResourceMetadataError;
 use thv_client::registration::RegistrationError;
 use thv_client::token_request::TokenRequestError;
+use thv_egress::EgressError;
 use thv_oauth::issuer::IssuerError;
 
 /// Why the authorization server of a remote server was not found.
@@ -76,6 +77,15 @@ pub enum LoginError {
         /// Why.
         #[source]
         source: DiscoveryError,
+    },
+    /// The server itself.
+    #[error("{server} cannot be reached")]
+    ServerUnreachable {
+        /// Its URL.
+        server: String,
+        /// What happened.
+        #[source]
+        source: EgressError,
     },
     /// There is no way to be known at the server.
     #[error("this client has no way to identify itself at {issuer}: {reasons}")]
@@ -217,6 +227,7 @@ impl LoginError {
     /// Whether it failed because something was out of reach: asking the user would not help.
     pub fn is_temporary(&self) -> bool {
         match self {
+            Self::ServerUnreachable { .. } => true,
             Self::Discovery { source, .. } => source.is_temporary(),
             Self::Registration { source, .. } => source.is_temporary(),
             Self::Token(error) | Self::Exchange { source: error, .. } => {
@@ -236,6 +247,10 @@ impl LoginError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::ServerUnreachable { source: EgressError::Tls { .. }, .. } => {
+                "--ca-bundle names further certificate authorities".to_owned()
+            }
+            Self::ServerUnreachable { .. } => "check the URL and the network".to_owned(),
             Self::Discovery { source: DiscoveryError::NoPkce { .. }, .. } => {
                 "if you know that it supports PKCE, name it yourself with --remote-auth-issuer".to_owned()
             }

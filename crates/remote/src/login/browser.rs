@@ -138,7 +138,12 @@ impl Login<'_> {
 
     /// What came of a URL that the user pasted; `None` to go on waiting, since it may have been the wrong one.
     async fn pasted(&self, url: &str, found: &Found, asked: &Asked) -> Option<Result<Grant, Ended>> {
-        let query = url.trim().split_once('?').map_or("", |(_, query)| query);
+        let url = url.trim();
+        let Some((_, query)) = url.split_once('?').filter(|_| url.starts_with("http")) else {
+            let note = "that is not the address of the page at which the browser ended: copy all of it";
+            self.ui.show(Progress::Note(note));
+            return None;
+        };
         let query = query.split('#').next().unwrap_or_default();
         let outcome = self.redeem(found, asked, query).await;
         match &outcome {

@@ -1,6 +1,9 @@
 //! Logging in before anything is asked of the server.
 
+use std::sync::Arc;
+
 use super::{Demand, Session, SharedLoginError};
+use crate::error::LoginError;
 use crate::probe::probe;
 
 impl Session {
@@ -8,7 +11,7 @@ impl Session {
     /// their work. True if there is a login.
     ///
     /// # Errors
-    /// When the server wants a login and there is none to be had.
+    /// When the server wants a login and there is none to be had, or cannot be reached.
     pub async fn prepare(&self) -> Result<bool, SharedLoginError> {
         let access = self.access().await?;
         let mut headers = self.0.config.headers.clone();
@@ -27,14 +30,9 @@ impl Session {
                     .inspect(|access| self.accepted(access));
                 Ok(access.is_some())
             }
-            // The first request will show what is wrong.
-            Err(error) => {
-                tracing::warn!(
-                    server = self.server_url(),
-                    error = thv_telemetry::chain(&error),
-                    "the server cannot be reached"
-                );
-                Ok(access.is_some())
+            Err(source) => {
+                let server = self.server_url().split('?').next().unwrap_or_default().to_owned();
+                Err(Arc::new(LoginError::ServerUnreachable { server, source }))
             }
         }
     }

@@ -114,7 +114,7 @@ impl Work {
             // The login is as good as before.
             LoginError::ScopeRefused { .. } => {}
             _ => {
-                tracing::warn!(server = config.server_url, error = thv_telemetry::chain(&*error), "no login");
+                tracing::info!(server = config.server_url, error = thv_telemetry::chain(&*error), "no login");
                 self.failure = Some(Arc::clone(&error));
             }
         }

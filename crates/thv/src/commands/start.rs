@@ -112,7 +112,8 @@ async fn prepare(session: &Session) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         // It may be there again when it is needed.
         Err(error) if error.is_temporary() => {
-            printer::talk(&format!("warning: {}\n", thv_telemetry::chain(&*error)));
+            let hint = error.hint().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
+            printer::talk(&format!("warning: {}\n{hint}", thv_telemetry::chain(&*error)));
             Ok(())
         }
         Err(error) => Err(Failure::from_login(&error)),
