@@ -8,6 +8,7 @@ mod keep;
 mod removal;
 mod secrets;
 mod session;
+mod signals;
 mod socket;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,7 @@ pub use error::RunError;
 pub use removal::remove;
 pub use secrets::{Kind, WorkloadSecrets};
 pub use session::open_session;
+pub use signals::Signals;
 
 use crate::definition::{Definition, host};
 use crate::paths::Paths;
@@ -46,6 +48,7 @@ use crate::settings::Settings;
 use crate::status::{Auth, State, Status};
 use crate::store::Store;
 use front::{Backend, Front, MCP_PATH};
+use signals::Order;
 use socket::Socket;
 
 /// How often the command is looked at.
@@ -67,21 +70,6 @@ pub struct Environment {
     pub clock: SharedClock,
     /// The program's version.
     pub version: &'static str,
-}
-
-/// What a running workload is told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// To end.
-    Stop,
-    /// Another process has changed the login.
-    ReloadLogin,
-}
-
-/// Where orders come from: signals, as a rule.
-pub trait Orders {
-    /// The next order.
-    fn next(&mut self) -> impl Future<Output = Order>;
 }
 
 /// A workload that serves.
@@ -171,11 +159,11 @@ pub async fn start(
 
 impl Running {
     /// Serves until it is told to stop, telling the status whenever it changes.
-    pub async fn until(mut self, lock: &RunLock, orders: &mut impl Orders) {
+    pub async fn until(mut self, lock: &RunLock, signals: &mut Signals) {
         let mut login = self.session.as_ref().map(Session::state);
         loop {
             let order = tokio::select! {
-                order = orders.next() => Some(order),
+                order = signals.next() => Some(order),
                 status = self.changed(login.as_mut()) => {
                     if status != self.status {
                         tell(lock, &status);

@@ -6,11 +6,10 @@ use serde_json::json;
 use thv_remote::session::Session;
 use thv_workload::logs::keep_small;
 use thv_workload::process::{NotReady, detach, spawn_detached, stop};
-use thv_workload::run::{open_session, start as start_workload};
+use thv_workload::run::{Signals, open_session, start as start_workload};
 use thv_workload::run_lock::{Holder, TakeError};
 use thv_workload::store::StoreError;
 use thv_workload::{Definition, RunLock, WorkloadName};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::machine::{Machine, Talk, block_on};
@@ -123,7 +122,7 @@ async fn prepare(session: &Session) -> Result<(), Failure> {
 async fn serve(machine: &Machine, definition: Definition, bring: Bring) -> Result<(), Failure> {
     let name = definition.name.clone();
     // Before anybody can find out whom to send one.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen().map_err(|error| Failure::from_error(&error))?;
     let lock = take(machine, &name)?;
     let _log = bring
         .detached
@@ -135,16 +134,13 @@ async fn serve(machine: &Machine, definition: Definition, bring: Bring) -> Resul
         if let Some(session) = session.as_ref().filter(|_| !bring.detached) {
             prepare(session).await?;
         }
-        Ok::<_, Failure>((
-            start_workload(&definition, &environment, session, &roots, &lock).await?,
-            environment,
-        ))
+        Ok::<_, Failure>(start_workload(&definition, &environment, session, &roots, &lock).await?)
     };
     let started = tokio::select! {
         started = serving => started,
         () = signals.stop() => return Ok(()),
     };
-    let (running, _environment) = match started {
+    let running = match started {
         Ok(started) => started,
         Err(failure) => {
             let detail =
@@ -169,42 +165,6 @@ pub(super) fn take(machine: &Machine, name: &WorkloadName) -> Result<RunLock, Fa
         TakeError::Running { pid, .. } => already_running(name, pid),
         error => Failure::from_error(&error),
     })
-}
-
-/// What ends a workload, and what makes it look at its login again.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    reload: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::from_error(&error));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            reload: listen(SignalKind::user_defined1())?,
-        })
-    }
-
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-impl thv_workload::run::Orders for Signals {
-    async fn next(&mut self) -> thv_workload::run::Order {
-        use thv_workload::run::Order;
-        tokio::select! {
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.interrupt.recv() => Order::Stop,
-            _ = self.reload.recv() => Order::ReloadLogin,
-        }
-    }
 }
 
 fn already_running(name: &WorkloadName, pid: Option<u32>) -> Failure {
