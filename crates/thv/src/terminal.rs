@@ -134,7 +134,8 @@ impl Ui for Log {
         match progress {
             Progress::Step(step) => tracing::debug!("{step}"),
             Progress::Note(note) => tracing::info!("{note}"),
-            Progress::LogIn { url, opened, .. } => tracing::warn!(url, opened, "a login is needed"),
+            // Without the URL: its `state` is for the browser alone.
+            Progress::LogIn { .. } => tracing::warn!("a login is needed: a browser was opened"),
             Progress::Remaining(_) | Progress::Done => {}
         }
     }
