@@ -1,5 +1,6 @@
 //! What all commands about workloads stand on: this machine's user, their workloads and their secrets.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -17,6 +18,8 @@ use crate::terminal::{Lines, Log, Terminal};
 pub(crate) struct Machine {
     pub(crate) store: Store,
     pub(crate) settings: Settings,
+    /// Opened when they are first needed, and once: the key of a file with a password takes a while to derive.
+    secrets: OnceCell<SecretStore>,
 }
 
 /// How the user is talked to.
@@ -33,11 +36,19 @@ impl Machine {
         let paths =
             Paths::from_env(|name| std::env::var_os(name)).map_err(|error| Failure::from_error(&error))?;
         let settings = Settings::load(&paths.settings()).map_err(|error| Failure::from_error(&error))?;
-        Ok(Self { store: Store::new(paths), settings })
+        Ok(Self { store: Store::new(paths), settings, secrets: OnceCell::new() })
     }
 
     /// The secrets, from where the environment or the settings say.
     pub(crate) fn secrets(&self) -> Result<SecretStore, Failure> {
+        if let Some(secrets) = self.secrets.get() {
+            return Ok(secrets.clone());
+        }
+        let secrets = self.open_secrets()?;
+        Ok(self.secrets.get_or_init(|| secrets).clone())
+    }
+
+    fn open_secrets(&self) -> Result<SecretStore, Failure> {
         let choice = match std::env::var("TOOLHIVE_SECRETS_PROVIDER") {
             Ok(name) if !name.is_empty() => name.parse::<Choice>().map_err(|error| {
                 Failure::from_error(&error)
@@ -60,10 +71,12 @@ impl Machine {
     }
 
     pub(crate) fn environment(&self, talk: Talk) -> Result<Environment, Failure> {
-        let ui: Arc<dyn Ui> = match (talk, Terminal::new()) {
-            (Talk::Log, _) => Arc::new(Log),
-            (Talk::User, Some(terminal)) => Arc::new(terminal),
-            (Talk::User, None) => Arc::new(Lines::default()),
+        let ui: Arc<dyn Ui> = match talk {
+            Talk::Log => Arc::new(Log),
+            Talk::User => match Terminal::new() {
+                Some(terminal) => Arc::new(terminal),
+                None => Arc::new(Lines::default()),
+            },
         };
         Ok(Environment {
             paths: self.store.paths().clone(),

@@ -1,7 +1,5 @@
 //! The header fields of requests to a remote server, from a definition and the secrets that it names.
 
-use std::collections::BTreeMap;
-
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
@@ -15,21 +13,20 @@ pub(super) async fn headers(
     secrets: &WorkloadSecrets,
 ) -> Result<HeaderMap, RunError> {
     let mut headers = HeaderMap::new();
-    let mut values: BTreeMap<&String, HeaderValue> = BTreeMap::new();
     for (name, value) in &definition.forward_headers {
-        let value = HeaderValue::from_str(value).map_err(|_| RunError::Header(name.clone()))?;
-        values.insert(name, value);
+        insert(&mut headers, name, value, false)?;
     }
     for (name, secret) in &definition.forward_headers_secret {
         let value = secrets.of_user(secret).await?.ok_or_else(|| RunError::SecretMissing(secret.clone()))?;
-        let mut value =
-            HeaderValue::from_str(value.expose_secret()).map_err(|_| RunError::Header(name.clone()))?;
-        value.set_sensitive(true);
-        values.insert(name, value);
-    }
-    for (name, value) in values {
-        let name: HeaderName = name.parse().map_err(|_| RunError::Header(name.clone()))?;
-        headers.insert(name, value);
+        insert(&mut headers, name, value.expose_secret(), true)?;
     }
     Ok(headers)
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str, is_secret: bool) -> Result<(), RunError> {
+    let unusable = || RunError::Header(name.to_owned());
+    let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
+    value.set_sensitive(is_secret);
+    headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
+    Ok(())
 }
