@@ -126,6 +126,7 @@ provider.on('grant.success', (ctx) => {
   const { accountId: account } = ctx.oidc.entities.Account;
   const { grant_type: grant, resource } = ctx.oidc.params;
   say({ event: 'token', grant, account, client: ctx.oidc.client.clientId, sha256, scope: ctx.body.scope, resource });
+  setTimeout(() => say({ event: 'expired', sha256 }), seconds * 1000).unref();
 });
 provider.on('authorization.success', (ctx) => {
   say({ event: 'authorized', account: ctx.oidc.entities.Account.accountId, client: ctx.oidc.client.clientId });

@@ -46,10 +46,9 @@ async fn tokens_are_renewed_ahead_of_their_end_and_after_a_pause_without_a_brows
     let seen = stage.whoami(&url).await;
     assert_eq!(seen["subject"], "alice");
 
-    // Longer than a token lives.
     machine.ok(&["stop", NAME]).await;
     let renewed = stage.provider.handed_out("refresh_token").len();
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    stage.provider.all_expired().await;
     assert_eq!(machine.url(&["start", NAME]).await, url);
     stage.provider.answered("refresh_token", renewed + 1).await;
     stage.whoami(&url).await;

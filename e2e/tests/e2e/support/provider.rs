@@ -74,6 +74,13 @@ impl Provider {
         self.program.printed(&what, |_| (self.handed_out(grant).len() >= times).then_some(())).await;
     }
 
+    /// Waits until every access token that it has handed out so far has expired.
+    pub(crate) async fn all_expired(&self) {
+        let tokens = self.events("token").len();
+        let expired = |_: &str| (self.events("expired").len() >= tokens).then_some(());
+        self.program.printed("that its tokens have expired", expired).await;
+    }
+
     /// Waits until the tokens of so many `accounts` have been refreshed.
     pub(crate) async fn refreshed(&self, accounts: usize) {
         let refreshed = |_: &str| {
