@@ -130,31 +130,16 @@ fn targets(level: Level) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
+    use thv_testkit::sink::Sink;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn captured(format: Format, level: &str, events: impl FnOnce()) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
         let layer = layer(format, level.parse().unwrap(), false, move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), events);
-        let bytes = sink.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        sink.text()
     }
 
     #[test]

@@ -19,5 +19,6 @@ pub mod http_server;
 pub mod oauth_client;
 pub mod pkce;
 pub mod redis;
+pub mod sink;
 pub mod stalling_proxy;
 pub mod streaming;

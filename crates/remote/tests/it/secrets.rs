@@ -1,7 +1,5 @@
 //! What nobody gets to see (CL-30).
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,26 +9,13 @@ use thv_client::preflight::Preflight;
 use thv_remote::credentials::Credentials;
 use thv_remote::token_exchange::TokenExchangeSettings;
 use thv_remote::ui::Input;
+use thv_testkit::sink::Sink;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::support::authorization_server::{LIFETIME, page, redirect, refusal};
 use crate::support::user::within;
 use crate::support::world::{A_MINUTE, World};
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What must not be found, and what is looked at.
 #[derive(Default)]
@@ -92,7 +77,7 @@ async fn cl_30_no_secret_is_ever_logged_or_shown() {
     by_registration(&mut inspection).await;
     by_hand(&mut inspection).await;
 
-    let log = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let log = sink.text();
     for event in [
         "logged in",
         "registered dynamically",

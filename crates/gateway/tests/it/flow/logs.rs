@@ -1,8 +1,5 @@
 //! What is written to the log (O6).
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
@@ -13,6 +10,7 @@ use thv_telemetry::logs::{Format, layer};
 use thv_testkit::browser::Page;
 use thv_testkit::certs::TestCa;
 use thv_testkit::oauth_client::{Tokens, walk};
+use thv_testkit::sink::Sink;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -20,20 +18,6 @@ use super::backend::Backend;
 use super::gate::{Gate, REDIRECT_URI, TOOL_CALL, auth_server, clock};
 use super::production::{PASSWORD, production};
 use super::provider::{LIFETIME, Provider};
-
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What must not be found, by what it is.
 #[derive(Default)]
@@ -84,7 +68,7 @@ async fn o6_no_secret_is_ever_logged() {
     with_a_provider(&mut secrets, &directory).await;
     with_passwords(&mut secrets).await;
 
-    let log = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    let log = sink.text();
     for event in [
         "client registered",
         "authorization code issued",
